@@ -1,0 +1,311 @@
+//! What payment-methods answers and emits: bank accounts, payment methods, the look-up of step 2.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Access, Body, Currency, NoBody, NoQuery, Refusal, Timestamp,
+    accounts::AccountPath,
+    endpoint,
+    endpoint::json,
+    event,
+    ids::{AccountId, BankAccountId, PaymentMethodId, WalletId},
+    rails::Rail,
+};
+
+/// Body of [`LinkBankAccount`].
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkBankAccountRequest {
+    pub account: BankAccountDetails,
+}
+
+/// A bank account as its holder states it. No `Debug`: it holds an account number.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BankAccountDetails {
+    pub holder_name: String,
+    /// `individual` or `business`.
+    pub holder_type: String,
+    /// Nine digits with a right check digit (ABA 3-7-1).
+    pub routing_number: String,
+    /// 4 to 17 digits.
+    pub account_number: String,
+    /// `checking`, `savings`, `general-ledger` or `loan`.
+    pub bank_account_type: String,
+}
+impl Body for LinkBankAccountRequest {
+    fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+        json(bytes)
+    }
+}
+
+/// A linked bank account, its number masked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BankAccount {
+    #[serde(rename = "bankAccountID")]
+    pub bank_account_id: BankAccountId,
+    /// A keyed hash of routing and account number: equal for equal accounts.
+    pub fingerprint: String,
+    /// `new`, `pending`, `verified`, `verificationFailed` or `errored`.
+    pub status: String,
+    pub holder_name: String,
+    pub holder_type: String,
+    pub bank_name: String,
+    pub bank_account_type: String,
+    pub routing_number: String,
+    pub last_four_account_number: String,
+    pub updated_on: Timestamp,
+}
+
+/// A path that names a bank account.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct BankAccountPath {
+    #[serde(rename = "accountID")]
+    pub account: AccountId,
+    #[serde(rename = "bankAccountID")]
+    pub bank_account: BankAccountId,
+}
+
+/// Body of [`CompleteMicroDeposits`]: the two amounts seen, in minor units.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompleteMicroDepositsBody {
+    pub amounts: [i64; 2],
+}
+impl Body for CompleteMicroDepositsBody {
+    fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+        json(bytes)
+    }
+}
+
+/// An empty JSON object.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Nothing {}
+
+/// A wallet inside a payment method.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MethodWallet {
+    #[serde(rename = "walletID")]
+    pub wallet_id: WalletId,
+}
+
+/// A way to pay from or to a source.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentMethod {
+    #[serde(rename = "paymentMethodID")]
+    pub payment_method_id: PaymentMethodId,
+    /// `moov-wallet`, `rtp-credit`, ...
+    pub payment_method_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wallet: Option<MethodWallet>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank_account: Option<BankAccount>,
+}
+
+/// Filters of [`ListPaymentMethods`].
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentMethodQuery {
+    /// The wallet's or bank account's id.
+    #[serde(rename = "sourceID")]
+    pub source_id: Option<uuid::Uuid>,
+    pub payment_method_type: Option<String>,
+}
+
+/// A path that names a payment method.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct PaymentMethodPath {
+    #[serde(rename = "accountID")]
+    pub account: AccountId,
+    #[serde(rename = "paymentMethodID")]
+    pub method: PaymentMethodId,
+}
+
+/// Query of [`ResolvePaymentMethods`].
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ResolveQuery {
+    /// One or two ids with a comma between.
+    pub ids: String,
+}
+
+/// Answer of [`ResolvePaymentMethods`]: those that exist, in the order asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Resolved {
+    pub methods: Vec<ResolvedMethod>,
+}
+
+/// One payment method as it is now; a transfer freezes id and version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedMethod {
+    #[serde(rename = "paymentMethodID")]
+    pub payment_method_id: PaymentMethodId,
+    /// Raised by each change; `Reveal` refuses a revoked one.
+    pub version: i64,
+    pub payment_method_type: String,
+    #[serde(rename = "accountID")]
+    pub account_id: AccountId,
+    /// False once disabled: no new transfer may use it.
+    pub enabled: bool,
+    /// The rail behind it; none for a wallet.
+    pub rail: Option<Rail>,
+    /// The wallet behind it; none for a rail.
+    #[serde(rename = "walletID")]
+    pub wallet_id: Option<WalletId>,
+    /// The bank account behind it.
+    #[serde(rename = "bankAccountID")]
+    pub bank_account_id: Option<BankAccountId>,
+    pub currency: Currency,
+}
+
+/// Query of [`Reveal`].
+#[derive(Clone, Serialize, Deserialize)]
+pub struct RevealQuery {
+    /// Up to 256 `paymentMethodID:version`, with commas between.
+    pub methods: String,
+}
+
+/// Answer of [`Reveal`], in the order asked. No `Debug`: it holds account numbers.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Revealed {
+    pub methods: Vec<RevealedMethod>,
+}
+
+/// One opened payment method, or why it may not be used.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevealedMethod {
+    #[serde(rename = "paymentMethodID")]
+    pub payment_method_id: PaymentMethodId,
+    pub version: i64,
+    /// The version was revoked or never was: the leg fails before a byte is sent.
+    pub revoked: bool,
+    pub holder_name: String,
+    pub routing_number: String,
+    pub account_number: String,
+}
+
+endpoint!(
+    /// Links a bank account; its payment methods appear in the same commit.
+    LinkBankAccount, "payment-methods", Post "/accounts/{accountID}/bank-accounts",
+    Access::Account("bank-accounts.write"),
+    (AccountPath, NoQuery, LinkBankAccountRequest) -> BankAccount);
+endpoint!(
+    /// All bank accounts of an account that were not disabled.
+    ListBankAccounts, "payment-methods", Get "/accounts/{accountID}/bank-accounts",
+    Access::Account("bank-accounts.read"),
+    (AccountPath, NoQuery, NoBody) -> Vec<BankAccount>);
+endpoint!(
+    /// One bank account.
+    GetBankAccount, "payment-methods", Get "/accounts/{accountID}/bank-accounts/{bankAccountID}",
+    Access::Account("bank-accounts.read"),
+    (BankAccountPath, NoQuery, NoBody) -> BankAccount);
+endpoint!(
+    /// Disables a bank account and its payment methods: versions in use are revoked.
+    DisableBankAccount, "payment-methods",
+    Delete "/accounts/{accountID}/bank-accounts/{bankAccountID}",
+    Access::Account("bank-accounts.write"),
+    (BankAccountPath, NoQuery, NoBody) -> Nothing);
+endpoint!(
+    /// Starts micro-deposits (always 0 and 0 in the sandbox).
+    InitiateMicroDeposits, "payment-methods",
+    Post "/accounts/{accountID}/bank-accounts/{bankAccountID}/micro-deposits",
+    Access::Account("bank-accounts.write"),
+    (BankAccountPath, NoQuery, NoBody) -> Nothing);
+endpoint!(
+    /// Verifies a bank account by the two amounts.
+    CompleteMicroDeposits, "payment-methods",
+    Put "/accounts/{accountID}/bank-accounts/{bankAccountID}/micro-deposits",
+    Access::Account("bank-accounts.write"),
+    (BankAccountPath, NoQuery, CompleteMicroDepositsBody) -> Nothing);
+endpoint!(
+    /// All payment methods of an account that are enabled.
+    ListPaymentMethods, "payment-methods", Get "/accounts/{accountID}/payment-methods",
+    Access::Account("payment-methods.read"),
+    (AccountPath, PaymentMethodQuery, NoBody) -> Vec<PaymentMethod>);
+endpoint!(
+    /// One payment method.
+    GetPaymentMethod, "payment-methods",
+    Get "/accounts/{accountID}/payment-methods/{paymentMethodID}",
+    Access::Account("payment-methods.read"),
+    (PaymentMethodPath, NoQuery, NoBody) -> PaymentMethod);
+endpoint!(
+    /// Step 2 of the road: source and destination in one synchronous GET. One call for both, so
+    /// that a write makes one hop; the answer is frozen in the transfer with its version.
+    ResolvePaymentMethods, "payment-methods", Get "/internal/payment-methods", Access::Internal,
+    (crate::NoPath, ResolveQuery, NoBody) -> Resolved);
+endpoint!(
+    /// The opened numbers for a rail that is about to claim. Its body is never recorded.
+    Reveal, "payment-methods", Get "/internal/payment-methods/reveal", Access::Internal,
+    (crate::NoPath, RevealQuery, NoBody) -> Revealed);
+
+/// A bank account was linked.
+#[derive(
+    Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, minicbor::Encode, minicbor::Decode,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct BankAccountCreated {
+    #[n(0)]
+    #[serde(rename = "bankAccountID")]
+    pub bank_account_id: BankAccountId,
+    #[n(1)]
+    #[serde(rename = "accountID")]
+    pub account_id: AccountId,
+    #[n(2)]
+    pub status: String,
+}
+event!(BankAccountCreated, "bankAccount.created", kind 10, version 1, by ["payment-methods"]);
+
+/// A bank account changed its status.
+#[derive(
+    Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, minicbor::Encode, minicbor::Decode,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct BankAccountUpdated {
+    #[n(0)]
+    #[serde(rename = "bankAccountID")]
+    pub bank_account_id: BankAccountId,
+    #[n(1)]
+    #[serde(rename = "accountID")]
+    pub account_id: AccountId,
+    #[n(2)]
+    pub status: String,
+}
+event!(BankAccountUpdated, "bankAccount.updated", kind 11, version 1, by ["payment-methods"]);
+
+/// A payment method may be used from now on.
+#[derive(
+    Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, minicbor::Encode, minicbor::Decode,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentMethodEnabled {
+    #[n(0)]
+    #[serde(rename = "paymentMethodID")]
+    pub payment_method_id: PaymentMethodId,
+    #[n(1)]
+    #[serde(rename = "accountID")]
+    pub account_id: AccountId,
+    #[n(2)]
+    pub payment_method_type: String,
+}
+event!(PaymentMethodEnabled, "paymentMethod.enabled", kind 12, version 1, by ["payment-methods"]);
+
+/// A payment method may no longer be used.
+#[derive(
+    Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, minicbor::Encode, minicbor::Decode,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentMethodDisabled {
+    #[n(0)]
+    #[serde(rename = "paymentMethodID")]
+    pub payment_method_id: PaymentMethodId,
+    #[n(1)]
+    #[serde(rename = "accountID")]
+    pub account_id: AccountId,
+    #[n(2)]
+    pub payment_method_type: String,
+}
+event!(PaymentMethodDisabled, "paymentMethod.disabled", kind 13, version 1, by ["payment-methods"]);

@@ -1,0 +1,118 @@
+//! What a rail tells the others: the outcome of one leg.
+
+use std::{fmt, str::FromStr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{event, ids::TransferId};
+
+/// The payment rails. Its name is the service's name, its folder and its topic.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Debug,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    minicbor::Encode,
+    minicbor::Decode,
+)]
+#[serde(rename_all = "lowercase")]
+#[cbor(index_only)]
+pub enum Rail {
+    /// NACHA files by SFTP.
+    #[n(0)]
+    Ach,
+    /// ISO 8583 over TCP.
+    #[n(1)]
+    Card,
+    /// ISO 20022 over HTTP.
+    #[n(2)]
+    Rtp,
+}
+
+impl Rail {
+    /// The service that runs this rail.
+    pub fn service(self) -> &'static str {
+        match self {
+            Self::Ach => "ach",
+            Self::Card => "card",
+            Self::Rtp => "rtp",
+        }
+    }
+}
+
+impl fmt::Display for Rail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.service())
+    }
+}
+impl FromStr for Rail {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Ach, Self::Card, Self::Rtp].into_iter().find(|rail| rail.service() == text).ok_or(())
+    }
+}
+
+/// How far a leg came on its rail.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    minicbor::Encode,
+    minicbor::Decode,
+)]
+#[serde(rename_all = "kebab-case")]
+#[cbor(index_only)]
+pub enum RailState {
+    /// On its way: nothing final is known (`accepted-without-posting` is in the network code).
+    #[n(0)]
+    Pending,
+    /// The network took it for good.
+    #[n(1)]
+    Accepted,
+    /// The network refused it for good, or it never arrived and can arrive no more.
+    #[n(2)]
+    Rejected,
+    /// Taken back before a byte was sent.
+    #[n(3)]
+    Canceled,
+}
+
+/// The rail's word on one leg of a transfer.
+#[derive(
+    Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, minicbor::Encode, minicbor::Decode,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RailOutcome {
+    #[n(0)]
+    #[serde(rename = "transferID")]
+    pub transfer_id: TransferId,
+    /// 0 the only or source leg, 1 the destination leg of two.
+    #[n(1)]
+    pub leg: u8,
+    #[n(2)]
+    pub rail: Rail,
+    #[n(3)]
+    pub state: RailState,
+    /// The network's own code, `ACTC`, `AC04`, `R01`.
+    #[n(4)]
+    pub network_code: Option<String>,
+    /// Moov's name of the failure, `account-closed`.
+    #[n(5)]
+    pub failure_code: Option<String>,
+    /// The reference under which the network knows it: UETR, trace number, retrieval reference.
+    #[n(6)]
+    pub reference: Option<String>,
+}
+event!(RailOutcome, "rail.outcome", kind 40, version 1, by ["ach", "card", "rtp"]);
