@@ -1,0 +1,150 @@
+//! PostgreSQL: one connection with its prepared statements, and how values get into arrays.
+
+use crate::error::is_connection_loss;
+use crate::{Error, Result, Value};
+use bytes::BytesMut;
+use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use postgres::{Client, NoTls, Statement};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
+
+type Prepared = HashMap<String, Statement, BuildHasherDefault<DefaultHasher>>;
+
+/// One connection.
+pub(crate) struct Pg {
+    client: Client,
+    prepared: Prepared,
+}
+
+impl Pg {
+    /// Connects; a `search_path` goes into the URL as `?options=-c%20search_path%3Dname`.
+    pub(crate) fn connect(url: &str) -> Result<Pg> {
+        let mut config: postgres::Config = url.parse()?;
+        if config.get_application_name().is_none() {
+            config.application_name("switchyard");
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(Duration::from_secs(10));
+        }
+        let mut client = config.connect(NoTls)?;
+        // An answered request is durable, whatever the server's default is.
+        client.batch_execute(
+            "SELECT set_config('synchronous_commit', 'on', false)
+             WHERE current_setting('synchronous_commit') = 'off'",
+        )?;
+        Ok(Pg { client, prepared: Prepared::default() })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    pub(crate) fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    pub(crate) fn simple(&mut self, text: &str) -> Result<()> {
+        Ok(self.client.batch_execute(text)?)
+    }
+
+    /// COMMIT; a connection lost on the way leaves the outcome unknown.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        self.client.batch_execute("COMMIT").map_err(|e| {
+            let going_down = e.code().is_some_and(|code| code.code().starts_with("57P"));
+            if is_connection_loss(&e) || going_down || self.client.is_closed() {
+                Error::CommitUnknown(e.to_string())
+            } else {
+                e.into()
+            }
+        })
+    }
+
+    fn statement(&mut self, text: &str) -> Result<Statement> {
+        if let Some(statement) = self.prepared.get(text) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(text)?;
+        self.prepared.insert(text.into(), statement.clone());
+        Ok(statement)
+    }
+
+    pub(crate) fn execute(&mut self, text: &str, values: &[Value<'_>]) -> Result<u64> {
+        let statement = self.statement(text)?;
+        let elements = elements(values);
+        Ok(self.client.execute(&statement, &parameters(&elements))?)
+    }
+
+    pub(crate) fn query(&mut self, text: &str, values: &[Value<'_>]) -> Result<Vec<postgres::Row>> {
+        let statement = self.statement(text)?;
+        let elements = elements(values);
+        Ok(self.client.query(&statement, &parameters(&elements))?)
+    }
+
+    /// A statement whose text is made on the way: prepared for this one use.
+    pub(crate) fn query_once(
+        &mut self,
+        text: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<postgres::Row>> {
+        let elements = elements(values);
+        Ok(self.client.query(text, &parameters(&elements))?)
+    }
+
+    /// A batch: one array per column.
+    pub(crate) fn execute_arrays(
+        &mut self,
+        text: &str,
+        arrays: &[Vec<Element<'_>>],
+    ) -> Result<u64> {
+        let statement = self.statement(text)?;
+        Ok(self.client.execute(&statement, &parameters(arrays))?)
+    }
+
+    pub(crate) fn query_arrays(
+        &mut self,
+        text: &str,
+        arrays: &[Vec<Element<'_>>],
+    ) -> Result<Vec<postgres::Row>> {
+        let statement = self.statement(text)?;
+        Ok(self.client.query(&statement, &parameters(arrays))?)
+    }
+}
+
+/// A value as PostgreSQL's driver takes it, alone or as an element of an array.
+#[derive(Debug)]
+pub(crate) struct Element<'v>(pub(crate) Value<'v>);
+
+fn elements<'v>(values: &[Value<'v>]) -> Vec<Element<'v>> {
+    values.iter().map(|v| Element(*v)).collect()
+}
+
+fn parameters<T: ToSql + Sync>(values: &[T]) -> Vec<&(dyn ToSql + Sync)> {
+    values.iter().map(|v| v as &(dyn ToSql + Sync)).collect()
+}
+
+impl ToSql for Element<'_> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> std::result::Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match (&self.0, ty) {
+            (Value::Null, _) => Ok(IsNull::Yes),
+            (Value::Int(v), &Type::INT8) => v.to_sql(ty, out),
+            (Value::Int(v), &Type::INT4) => i32::try_from(*v)?.to_sql(ty, out),
+            (Value::Int(v), &Type::INT2) => i16::try_from(*v)?.to_sql(ty, out),
+            (Value::Int(v), &Type::BOOL) => (*v != 0).to_sql(ty, out),
+            (Value::Text(v), &Type::TEXT | &Type::VARCHAR | &Type::NAME) => v.to_sql(ty, out),
+            (Value::Blob(v), &Type::BYTEA) => v.to_sql(ty, out),
+            (Value::Bytes16(v), &Type::BYTEA) => v.as_slice().to_sql(ty, out),
+            (v, ty) => Err(format!("{} where PostgreSQL takes {ty}", v.kind_name()).into()),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}

@@ -1,0 +1,15 @@
+//! The conformance suite: the same cases on SQLite and, when `SWITCHYARD_TEST_POSTGRES` holds the
+//! URL of a database, on PostgreSQL.
+
+#[path = "it/bed.rs"]
+mod bed;
+#[path = "it/directory.rs"]
+mod directory;
+#[path = "it/engine.rs"]
+mod engine;
+#[path = "it/late.rs"]
+mod late;
+#[path = "it/log.rs"]
+mod log;
+#[path = "it/schema.rs"]
+mod schema;
