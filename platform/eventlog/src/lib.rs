@@ -1,0 +1,66 @@
+//! The event log: numbered events that are committed with the state they follow from.
+//!
+//! One topic per emitting service, one table a topic, S shards a topic, numbers 1, 2, 3, ... without
+//! a gap in each shard. A consumer's position is a row that moves by compare-and-set in the
+//! transaction of its effects (rules 2, 3 and 9 of the delivery protocol). The outbox is the log.
+
+mod cursor;
+mod log;
+mod tables;
+mod verify;
+
+pub use cursor::Cursor;
+pub use log::{Log, NewEvent, Numbered, Stored};
+pub use tables::migrations;
+pub use verify::verify;
+
+/// What went wrong with the log.
+#[derive(Debug)]
+pub enum Error {
+    /// The store failed.
+    Store(store::Error),
+    /// Somebody else moved this consumer's position: what was done on top of it is void.
+    Fenced { group: String, topic: String },
+    /// Numbers are missing in a shard: the consumer stops, nothing is skipped.
+    Gap { topic: String, shard: u32, expected: i64, found: i64 },
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Store(_) => f.write_str("the event log's store failed"),
+            Self::Fenced { group, topic } => {
+                write!(f, "position of {group} in {topic} was moved by another")
+            }
+            Self::Gap { topic, shard, expected, found } => {
+                write!(f, "{topic}/{shard} goes on with {found} where {expected} is due")
+            }
+        }
+    }
+}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// An event's kind and version in one stored number.
+pub fn kind_and_version(kind: i64, version: u16) -> i64 {
+    (i64::from(version) << 16) | kind
+}
+/// The kind of a stored number.
+pub fn kind_of(stored: i64) -> i64 {
+    stored & 0xffff
+}
+/// The version of a stored number.
+pub fn version_of(stored: i64) -> u16 {
+    u16::try_from(stored >> 16).unwrap_or(u16::MAX)
+}

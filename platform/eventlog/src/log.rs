@@ -1,0 +1,449 @@
+//! Appending, reading and positions, in batches.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use contracts::{Timestamp, exchanges::EventPlace};
+use store::{Engine, Insert, Kind, OnConflict, Row, Sql, Tx, Value};
+
+use crate::{Error, cursor::Cursor, tables};
+
+/// How many fresh events of a topic stay in memory for consumers that keep up.
+const TAIL_MOST: usize = 16_384;
+
+/// An event about to be appended.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    pub shard: u32,
+    pub sequence: i64,
+    pub place: i64,
+    /// The ordered part of the id it is about: order is kept for each key.
+    pub key: i64,
+    /// Kind and version, see [`crate::kind_and_version`].
+    pub kind: i64,
+    /// Machine time.
+    pub at: Timestamp,
+    /// W3C trace id and parent id.
+    pub trace: Option<[u8; 24]>,
+    /// The compact form.
+    pub payload: Vec<u8>,
+}
+
+/// An event as it stands in the log; rows are never changed.
+pub type Stored = NewEvent;
+
+/// The next number of a shard and the row's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbered {
+    pub sequence: i64,
+    pub place: i64,
+}
+
+struct Topic {
+    name: &'static str,
+    insert: &'static Insert<8>,
+    read: &'static Sql,
+    one: &'static Sql,
+    /// The last place and numbers given, committed or not.
+    head: Cursor,
+    /// What was durable at the last commit.
+    committed: Cursor,
+    /// Fresh events, oldest first, with nothing missing up to `head`.
+    tail: VecDeque<Arc<Stored>>,
+}
+
+/// The log, as its one writer holds it.
+pub struct Log {
+    shards: u32,
+    engine: Engine,
+    topics: BTreeMap<&'static str, Topic>,
+}
+
+static CAS: Sql = Sql::new(
+    "UPDATE position SET last = $1, total = $2, sequences = $3 \
+     WHERE consumer = $4 AND topic = $5 AND last = $6 AND total = $7",
+);
+static NEW_POSITION: Sql = Sql::new(
+    "INSERT INTO position (consumer, topic, last, total, sequences) VALUES ($1, $2, 0, 0, $3) \
+     ON CONFLICT (consumer, topic) DO NOTHING",
+);
+static POSITION: Sql =
+    Sql::new("SELECT last, sequences FROM position WHERE consumer = $1 AND topic = $2");
+static SETTING: Sql = Sql::new("SELECT value FROM installation WHERE name = $1");
+static NEW_SETTING: Sql = Sql::new(
+    "INSERT INTO installation (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+);
+
+impl Topic {
+    fn new(name: &'static str, engine: Engine, shards: u32) -> Self {
+        let table = tables::table(name);
+        let columns = "place, shard, sequence, key, kind, at, trace, payload";
+        let read = match engine {
+            Engine::Sqlite => {
+                format!("SELECT {columns} FROM {table} WHERE place > $1 ORDER BY place LIMIT $2")
+            }
+            Engine::Postgres => format!(
+                "SELECT {columns} FROM {table} WHERE shard = $1 AND sequence > $2 \
+                 ORDER BY sequence LIMIT $3"
+            ),
+        };
+        let one = match engine {
+            Engine::Sqlite => {
+                format!("SELECT {columns} FROM {table} WHERE place = $1 AND shard = $2")
+            }
+            Engine::Postgres => {
+                format!("SELECT {columns} FROM {table} WHERE sequence = $1 AND shard = $2")
+            }
+        };
+        let insert = Insert::new(
+            table,
+            [
+                ("place", Kind::Int),
+                ("shard", Kind::Int),
+                ("sequence", Kind::Int),
+                ("key", Kind::Int),
+                ("kind", Kind::Int),
+                ("at", Kind::Int),
+                ("trace", Kind::Blob),
+                ("payload", Kind::Blob),
+            ],
+            OnConflict::None,
+        );
+        let sql = |text: String| &*Box::leak(Box::new(Sql::new(Box::leak(text.into_boxed_str()))));
+        Self {
+            name,
+            insert: Box::leak(Box::new(insert)),
+            read: sql(read),
+            one: sql(one),
+            head: Cursor::start(shards),
+            committed: Cursor::start(shards),
+            tail: VecDeque::new(),
+        }
+    }
+    fn load_head(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let table = tables::table(self.name);
+        // Cold and once per topic and start: a text of its own.
+        let last: &'static Sql = Box::leak(Box::new(Sql::new(Box::leak(
+            format!("SELECT coalesce(max(sequence), 0) FROM {table} WHERE shard = $1")
+                .into_boxed_str(),
+        ))));
+        let place: &'static Sql = Box::leak(Box::new(Sql::new(Box::leak(
+            format!("SELECT coalesce(max(place), 0) FROM {table}").into_boxed_str(),
+        ))));
+        let engine = tx.engine();
+        if engine == Engine::Sqlite {
+            self.head.offset = tx.query_one(place, &[], |row| row.int(0))?.unwrap_or(0);
+            return self.load_embedded_numbers(tx);
+        }
+        for shard in 0..self.head.sequences.len() {
+            let number = i64::try_from(shard).expect("few shards");
+            self.head.sequences[shard] =
+                tx.query_one(last, &[Value::Int(number)], |row| row.int(0))?.unwrap_or(0);
+        }
+        Ok(())
+    }
+    /// The last number of each shard, found by walking back from the end: no index is kept for it.
+    fn load_embedded_numbers(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let shards = self.head.sequences.len();
+        if shards == 1 {
+            self.head.sequences[0] = self.head.offset;
+            return Ok(());
+        }
+        let table = tables::table(self.name);
+        let all: &'static Sql = Box::leak(Box::new(Sql::new(Box::leak(
+            format!("SELECT shard, max(sequence) FROM {table} WHERE place > $1 GROUP BY shard")
+                .into_boxed_str(),
+        ))));
+        // A window of the newest rows nearly always meets every shard; the whole table otherwise.
+        for window in [100_000, i64::MAX] {
+            let from = self.head.offset.saturating_sub(window).max(0);
+            let rows = tx.query(all, &[Value::Int(from)], |row| Ok((row.int(0)?, row.int(1)?)))?;
+            for (shard, sequence) in &rows {
+                let shard = usize::try_from(*shard).expect("shards are small");
+                self.head.sequences[shard] = *sequence;
+            }
+            if rows.len() == shards || from == 0 {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Opens the log of these topics with S shards; S is fixed by the first call of an installation.
+    pub fn open(tx: &mut Tx<'_>, topics: &[&'static str], shards: u32) -> Result<Self, Error> {
+        tx.execute(&NEW_SETTING, &[Value::Text("shards"), Value::Int(i64::from(shards))])?;
+        let fixed = tx.query_one(&SETTING, &[Value::Text("shards")], |row| row.int(0))?;
+        let shards = fixed.and_then(|fixed| u32::try_from(fixed).ok()).unwrap_or(shards);
+        let engine = tx.engine();
+        let mut log = Self { shards, engine, topics: BTreeMap::new() };
+        for name in topics {
+            let mut topic = Topic::new(name, engine, shards);
+            topic.load_head(tx)?;
+            topic.committed = topic.head.clone();
+            log.topics.insert(name, topic);
+        }
+        Ok(log)
+    }
+    /// S, a power of two.
+    pub fn shards(&self) -> u32 {
+        self.shards
+    }
+    /// The topics, in order of name.
+    pub fn topics(&self) -> Vec<&'static str> {
+        self.topics.keys().copied().collect()
+    }
+    fn topic(&self, name: &str) -> &Topic {
+        self.topics.get(name).expect("the wiring opened every topic that it names")
+    }
+    fn topic_mut(&mut self, name: &str) -> &mut Topic {
+        self.topics.get_mut(name).expect("the wiring opened every topic that it names")
+    }
+    /// Gives the next number of a shard. It is used by the [`Log::append_many`] of this transaction
+    /// or dropped with it.
+    pub fn number(&mut self, topic: &str, shard: u32) -> Numbered {
+        let engine = self.engine;
+        let topic = self.topic_mut(topic);
+        let sequence = &mut topic.head.sequences[shard as usize];
+        *sequence += 1;
+        let sequence = *sequence;
+        let place = match engine {
+            Engine::Sqlite => {
+                topic.head.offset += 1;
+                topic.head.offset
+            }
+            Engine::Postgres => sequence,
+        };
+        Numbered { sequence, place }
+    }
+    /// Appends numbered events in their order.
+    pub fn append_many(
+        &mut self,
+        tx: &mut Tx<'_>,
+        topic: &str,
+        events: Vec<NewEvent>,
+    ) -> Result<(), store::Error> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let topic = self.topic_mut(topic);
+        tx.insert_many(topic.insert, &events, |event| {
+            [
+                Value::Int(event.place),
+                Value::Int(i64::from(event.shard)),
+                Value::Int(event.sequence),
+                Value::Int(event.key),
+                Value::Int(event.kind),
+                Value::Int(event.at.0),
+                event.trace.as_ref().map_or(Value::Null, |trace| Value::Blob(trace)),
+                Value::Blob(&event.payload),
+            ]
+        })?;
+        topic.tail.extend(events.into_iter().map(Arc::new));
+        Ok(())
+    }
+    /// Reads at most `most` events after a cursor and moves it, or finds that numbers are missing.
+    ///
+    /// `committed_only` leaves out what this transaction appended itself.
+    pub fn read(
+        &self,
+        tx: &mut Tx<'_>,
+        topic: &str,
+        cursor: &mut Cursor,
+        most: usize,
+        committed_only: bool,
+    ) -> Result<Vec<Arc<Stored>>, Error> {
+        let topic = self.topic(topic);
+        let end = if committed_only { &topic.committed } else { &topic.head };
+        if cursor.total() >= end.total() {
+            return Ok(Vec::new());
+        }
+        let mut events = match self.from_tail(topic, cursor) {
+            Some(events) => events.take(most).cloned().collect(),
+            None => self.from_store(tx, topic, cursor, most)?,
+        };
+        events.retain(|event| event.sequence <= end.sequences[event.shard as usize]);
+        for event in &events {
+            let last = &mut cursor.sequences[event.shard as usize];
+            if event.sequence != *last + 1 {
+                return Err(Error::Gap {
+                    topic: topic.name.to_owned(),
+                    shard: event.shard,
+                    expected: *last + 1,
+                    found: event.sequence,
+                });
+            }
+            *last = event.sequence;
+            if self.engine == Engine::Sqlite {
+                cursor.offset = event.place;
+            }
+        }
+        Ok(events)
+    }
+    /// Moves a cursor over fresh events that `skip` says are nobody's business.
+    pub fn skip(&self, topic: &str, cursor: &mut Cursor, skip: impl Fn(i64) -> bool) {
+        let topic = self.topic(topic);
+        let mut moved = cursor.clone();
+        let Some(events) = self.from_tail(topic, cursor) else { return };
+        for event in events.take_while(|event| skip(event.kind)) {
+            moved.sequences[event.shard as usize] = event.sequence;
+            if self.engine == Engine::Sqlite {
+                moved.offset = event.place;
+            }
+        }
+        *cursor = moved;
+    }
+    /// When the first event after the cursor was emitted, where memory has it.
+    pub fn oldest(&self, topic: &str, cursor: &Cursor) -> Option<Timestamp> {
+        self.from_tail(self.topic(topic), cursor)?.next().map(|event| event.at)
+    }
+    /// The events after the cursor, where memory has them all.
+    fn from_tail<'t>(
+        &self,
+        topic: &'t Topic,
+        cursor: &Cursor,
+    ) -> Option<impl Iterator<Item = &'t Arc<Stored>> + use<'t>> {
+        if self.engine == Engine::Postgres && self.shards > 1 {
+            return None;
+        }
+        let at = match self.engine {
+            Engine::Sqlite => cursor.offset,
+            Engine::Postgres => cursor.sequences[0],
+        };
+        let first = topic.tail.front()?.place;
+        if first > at + 1 {
+            return None;
+        }
+        let from = usize::try_from(at + 1 - first).ok()?;
+        Some(topic.tail.iter().skip(from))
+    }
+    fn from_store(
+        &self,
+        tx: &mut Tx<'_>,
+        topic: &Topic,
+        cursor: &Cursor,
+        most: usize,
+    ) -> Result<Vec<Arc<Stored>>, Error> {
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        if self.engine == Engine::Sqlite {
+            let from = [Value::Int(cursor.offset), Value::Int(limit)];
+            return Ok(tx.query(topic.read, &from, |row| stored(row).map(Arc::new))?);
+        }
+        let mut events = Vec::new();
+        for (shard, last) in cursor.sequences.iter().enumerate() {
+            let left = most.saturating_sub(events.len());
+            let end = topic.head.sequences[shard];
+            if left == 0 || *last >= end {
+                continue;
+            }
+            let shard = i64::try_from(shard).expect("few shards");
+            let left = i64::try_from(left).unwrap_or(i64::MAX);
+            let from = [Value::Int(shard), Value::Int(*last), Value::Int(left)];
+            events.extend(tx.query(topic.read, &from, |row| stored(row).map(Arc::new))?);
+        }
+        Ok(events)
+    }
+    /// A consumer's position, made where it is new.
+    pub fn position(&self, tx: &mut Tx<'_>, group: &str, topic: &str) -> Result<Cursor, Error> {
+        let start = Cursor::start(self.shards).to_bytes();
+        let new = [Value::Text(group), Value::Text(topic), Value::Blob(&start)];
+        tx.execute(&NEW_POSITION, &new)?;
+        let key = [Value::Text(group), Value::Text(topic)];
+        let found = tx.query_one(&POSITION, &key, |row| {
+            Ok(Cursor::from_row(row.int(0)?, row.blob(1)?, self.shards))
+        })?;
+        Ok(found.unwrap_or_else(|| Cursor::start(self.shards)))
+    }
+    /// Moves positions, each only from where the consumer believes it is.
+    pub fn cas_positions(
+        &self,
+        tx: &mut Tx<'_>,
+        moves: &[(&str, &str, &Cursor, &Cursor)],
+    ) -> Result<(), Error> {
+        for (group, topic, old, new) in moves {
+            let sequences = new.to_bytes();
+            let moved = tx.execute(
+                &CAS,
+                &[
+                    Value::Int(new.offset),
+                    Value::Int(new.total()),
+                    Value::Blob(&sequences),
+                    Value::Text(group),
+                    Value::Text(topic),
+                    Value::Int(old.offset),
+                    Value::Int(old.total()),
+                ],
+            )?;
+            if moved != 1 {
+                let (group, topic) = ((*group).to_owned(), (*topic).to_owned());
+                return Err(Error::Fenced { group, topic });
+            }
+        }
+        Ok(())
+    }
+    /// The last number given in a shard.
+    pub fn max_sequence(&self, topic: &str, shard: u32) -> i64 {
+        self.topic(topic).head.sequences[shard as usize]
+    }
+    /// The end of what is durable (true) or of what was appended (false).
+    pub fn end(&self, topic: &str, committed: bool) -> &Cursor {
+        let topic = self.topic(topic);
+        if committed { &topic.committed } else { &topic.head }
+    }
+    /// The transaction is durable.
+    pub fn committed(&mut self) {
+        for topic in self.topics.values_mut() {
+            topic.committed.clone_from(&topic.head);
+            while topic.tail.len() > TAIL_MOST {
+                topic.tail.pop_front();
+            }
+        }
+    }
+    /// The transaction is gone: its numbers are given again.
+    pub fn rolled_back(&mut self) {
+        for topic in self.topics.values_mut() {
+            topic.head.clone_from(&topic.committed);
+            let committed = &topic.committed;
+            topic.tail.retain(|event| event.sequence <= committed.sequences[event.shard as usize]);
+        }
+    }
+    /// One event by its place; for timelines. A reader's transaction will do.
+    pub fn one(
+        engine: Engine,
+        tx: &mut Tx<'_>,
+        topic: &'static str,
+        at: EventPlace,
+    ) -> Result<Option<Stored>, Error> {
+        let statement = Topic::new_cached(topic, engine);
+        let key = [Value::Int(at.place), Value::Int(i64::from(at.shard))];
+        Ok(tx.query_one(statement, &key, stored)?)
+    }
+}
+
+impl Topic {
+    /// The statement that reads one event, made once per topic and process.
+    fn new_cached(name: &'static str, engine: Engine) -> &'static Sql {
+        static MADE: std::sync::Mutex<BTreeMap<(&'static str, bool), &'static Sql>> =
+            std::sync::Mutex::new(BTreeMap::new());
+        let mut made = MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        made.entry((name, engine == Engine::Sqlite))
+            .or_insert_with(|| Self::new(name, engine, 1).one)
+    }
+}
+
+fn stored(row: &Row<'_>) -> Result<Stored, store::Error> {
+    let trace = row.opt_blob(6)?.and_then(|bytes| <[u8; 24]>::try_from(bytes).ok());
+    Ok(Stored {
+        place: row.int(0)?,
+        shard: u32::try_from(row.int(1)?).unwrap_or(u32::MAX),
+        sequence: row.int(2)?,
+        key: row.int(3)?,
+        kind: row.int(4)?,
+        at: Timestamp(row.int(5)?),
+        trace,
+        payload: row.blob(7)?.to_vec(),
+    })
+}

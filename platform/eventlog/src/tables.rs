@@ -1,0 +1,52 @@
+//! The log's tables: one per topic, and the consumers' positions.
+
+use store::Migration;
+
+fn leak(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+/// The table of a topic.
+pub(crate) fn table(topic: &str) -> &'static str {
+    leak(format!("event_{}", topic.replace('-', "_")))
+}
+
+/// Migrations for these topics. Called once at start: the texts live as long as the process.
+///
+/// SQLite: appended by offset, shard and number are plain columns, so that 64 shards cost what one
+/// costs. PostgreSQL: keyed by (shard, number), so that each shard is a range of its own.
+pub fn migrations(topics: &[&'static str]) -> Vec<Migration> {
+    let mut all = vec![Migration {
+        owner: "eventlog",
+        version: 1,
+        name: "positions",
+        sqlite: "CREATE TABLE position (
+            consumer TEXT NOT NULL, topic TEXT NOT NULL, last INTEGER NOT NULL, total INTEGER NOT NULL,
+            sequences BLOB NOT NULL, PRIMARY KEY (consumer, topic)) WITHOUT ROWID;
+          CREATE TABLE installation (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
+        postgres: "CREATE TABLE position (
+            consumer TEXT NOT NULL, topic TEXT NOT NULL, last BIGINT NOT NULL, total BIGINT NOT NULL,
+            sequences BYTEA NOT NULL, PRIMARY KEY (consumer, topic));
+          CREATE TABLE installation (name TEXT PRIMARY KEY, value BIGINT NOT NULL);",
+    }];
+    for topic in topics {
+        let table = table(topic);
+        all.push(Migration {
+            owner: leak(format!("eventlog_{}", topic.replace('-', "_"))),
+            version: 1,
+            name: "events",
+            sqlite: leak(format!(
+                "CREATE TABLE {table} (place INTEGER PRIMARY KEY, shard INTEGER NOT NULL,
+                 sequence INTEGER NOT NULL, key INTEGER NOT NULL, kind INTEGER NOT NULL,
+                 at INTEGER NOT NULL, trace BLOB, payload BLOB NOT NULL);"
+            )),
+            postgres: leak(format!(
+                "CREATE TABLE {table} (shard BIGINT NOT NULL, sequence BIGINT NOT NULL,
+                 place BIGINT NOT NULL, key BIGINT NOT NULL, kind BIGINT NOT NULL,
+                 at BIGINT NOT NULL, trace BYTEA, payload BYTEA NOT NULL,
+                 PRIMARY KEY (shard, sequence));"
+            )),
+        });
+    }
+    all
+}
