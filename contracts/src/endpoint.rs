@@ -102,7 +102,9 @@ fn json_field<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> R
         Err(error) => (error.path().to_string(), error.inner().to_string()),
     };
     let rule = rule.split(" at line ").next().unwrap_or("invalid").to_owned();
-    let named = rule.split('`').nth(1).map(str::to_owned);
+    // Only these name a field in their backquotes; others repeat the value that was sent.
+    let names = rule.starts_with("missing field") || rule.starts_with("unknown field");
+    let named = rule.split('`').nth(1).filter(|_| names).map(str::to_owned);
     let path = match path.as_str() {
         "." | "" => named.unwrap_or_else(|| "error".to_owned()),
         _ => path,

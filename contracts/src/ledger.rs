@@ -47,6 +47,10 @@ pub struct Wallet {
     pub status: String,
     /// `default` or `general`
     pub wallet_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
     /// Posted credits less posted and pending debits.
     pub available_balance: Balance,
     pub created_on: Timestamp,
@@ -118,7 +122,8 @@ impl Body for FundWalletRequest {
     }
 }
 
-/// A ledger account with its four counters, each of which only grows.
+/// A ledger account with its counters, each of which only grows: what is pending now is pending
+/// less released.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerAccount {
@@ -128,8 +133,14 @@ pub struct LedgerAccount {
     pub currency: Currency,
     pub debits_posted: i64,
     pub credits_posted: i64,
+    /// All that was ever held.
     pub debits_pending: i64,
     pub credits_pending: i64,
+    /// All that was held and is resolved, posted or voided.
+    #[serde(default)]
+    pub debits_released: i64,
+    #[serde(default)]
+    pub credits_released: i64,
 }
 
 /// Query of [`ListLedgerAccounts`] and of balances.
@@ -181,7 +192,7 @@ pub struct ChainHead {
     pub shard: u32,
     /// How many batches are sealed.
     pub sequence: i64,
-    /// BLAKE3 of the previous head and the batch's postings, hex.
+    /// BLAKE3 of the previous hash, shard, sequence, time and the batch's postings, hex.
     pub hash: String,
 }
 
@@ -370,6 +381,9 @@ pub struct LedgerHop {
     pub amount: Amount,
     #[n(4)]
     pub step: HopStep,
+    /// Why the other shard refused it.
+    #[n(5)]
+    pub reason: Option<RefusedReason>,
 }
 event!(LedgerHop, "ledger.hop", kind 34, version 1, by ["ledger"]);
 

@@ -26,5 +26,5 @@ pub struct DeadLetter {
 
 endpoint!(
     /// Events that wait for a person, with the reason.
-    ListDeadLetters, "runtime", Get "/operations/dead-letters", Access::Operator,
+    ListDeadLetters, "access", Get "/operations/dead-letters", Access::Operator,
     (NoPath, NoQuery, NoBody) -> Vec<DeadLetter>);

@@ -36,12 +36,36 @@ pub struct BankAccountDetails {
 }
 impl Body for LinkBankAccountRequest {
     fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
-        json(bytes)
+        json(bytes).map_err(without_values)
     }
 }
 
+/// What a parser says of a wrong field repeats what was sent, and that may be an account number:
+/// only the field's name and a rule of our own are left.
+fn without_values(mut refusal: Refusal) -> Refusal {
+    const FIELDS: [&str; 5] =
+        ["holderName", "holderType", "routingNumber", "accountNumber", "bankAccountType"];
+    if refusal.fields.is_empty() {
+        return refusal;
+    }
+    let rule = "is missing, unknown, or not of the kind that this field takes";
+    let named = |text: &str| FIELDS.into_iter().find(|field| text.contains(field));
+    let fields = std::mem::take(&mut refusal.fields);
+    for (path, said) in fields {
+        // `missing field` names ours, `unknown field` names the sender's: only the first may pass.
+        let missing = said.strip_prefix("missing field").and_then(named);
+        let key = match path.strip_prefix("account.").and_then(named).or(missing) {
+            Some(field) => format!("account.{field}"),
+            None => "account".to_owned(),
+        };
+        refusal.fields.insert(key, rule.to_owned());
+    }
+    refusal.detail = rule.to_owned();
+    refusal
+}
+
 /// A linked bank account, its number masked.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BankAccount {
     #[serde(rename = "bankAccountID")]
@@ -127,8 +151,11 @@ pub struct PaymentMethodPath {
 /// Query of [`ResolvePaymentMethods`].
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ResolveQuery {
-    /// One or two ids with a comma between.
+    /// One or two ids with a comma between; up to 100 for those who show transfers.
     pub ids: String,
+    /// With the (masked) bank accounts behind them; left out on the way of a write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<bool>,
 }
 
 /// Answer of [`ResolvePaymentMethods`]: those that exist, in the order asked.
@@ -159,6 +186,9 @@ pub struct ResolvedMethod {
     #[serde(rename = "bankAccountID")]
     pub bank_account_id: Option<BankAccountId>,
     pub currency: Currency,
+    /// That bank account itself, where `details` asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank_account: Option<BankAccount>,
 }
 
 /// Query of [`Reveal`].

@@ -5,7 +5,11 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{event, ids::TransferId};
+use crate::{
+    Access, Body, NoBody, NoPath, NoQuery, Refusal, endpoint, event,
+    ids::{PaymentMethodId, TransferId},
+    transfers::Waiting,
+};
 
 /// The payment rails. Its name is the service's name, its folder and its topic.
 #[derive(
@@ -114,5 +118,42 @@ pub struct RailOutcome {
     /// The reference under which the network knows it: UETR, trace number, retrieval reference.
     #[n(6)]
     pub reference: Option<String>,
+    /// The payment method that the leg used, so that its owner can act on a hard refusal.
+    #[n(7)]
+    #[serde(rename = "paymentMethodID", default, skip_serializing_if = "Option::is_none")]
+    pub payment_method_id: Option<PaymentMethodId>,
 }
 event!(RailOutcome, "rail.outcome", kind 40, version 1, by ["ach", "card", "rtp"]);
+
+/// Body of [`ReceiveRtpMessage`]: one ISO 20022 message, as it came.
+#[derive(Clone)]
+pub struct RtpMessage(pub Vec<u8>);
+
+impl Body for RtpMessage {
+    fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+        Ok(Self(bytes.to_vec()))
+    }
+}
+
+/// Answer of [`ReceiveRtpMessage`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RtpReceived {
+    /// `known` where it is about a payment of ours, `kept` where it is not.
+    pub message: String,
+}
+
+/// Query of [`GetRtpWaiting`].
+#[derive(Clone, Serialize, Deserialize)]
+pub struct WaitingQuery {
+    pub transfer: TransferId,
+}
+
+endpoint!(
+    /// Where the RTP network posts later answers (pacs.002). Anybody may post here, so nothing is
+    /// believed for having come: a report that fits a payment of ours makes the rail ask the network.
+    ReceiveRtpMessage, "rtp", Post "/rails/rtp/messages", Access::Open,
+    (NoPath, NoQuery, RtpMessage) -> RtpReceived);
+endpoint!(
+    /// Why a transfer's RTP instruction waits; 404 where it does not (any more).
+    GetRtpWaiting, "rtp", Get "/internal/rtp/waiting", Access::Internal,
+    (NoPath, WaitingQuery, NoBody) -> Waiting);

@@ -1,0 +1,38 @@
+//! Runs services: wiring, the one writer, HTTP, access, exchanges, dead letters, clocks and ids.
+//!
+//! A service says what it answers, commits, handles, emits and calls; everything else about running
+//! it is here, once. Nothing here knows a transfer.
+
+mod access;
+mod clock;
+mod commands;
+mod consumers;
+mod dead_letters;
+mod exchanges;
+mod http;
+mod ids;
+mod metrics;
+mod peers;
+mod platform;
+mod queues;
+mod schema;
+mod service;
+mod topology;
+mod work;
+mod writer;
+
+pub use axum::{Router, body::Body as HttpBody};
+
+pub use access::{Access, Caller, KnownAccount};
+pub use clock::{Clock, Monotonic};
+pub use commands::{Command, Commit};
+pub use dead_letters::list as dead_letters;
+pub use eventlog::Stored;
+pub use http::{Answer, Answered, Ask, refused, replied};
+pub use ids::Ids;
+pub use peers::Called;
+pub use platform::{Platform, Running, Settings, declared, start};
+pub use schema::migrations;
+pub use service::{Handle, Service, Tier, Wiring};
+pub use topology::{Edge, EdgeKind, Node, Topology};
+pub use work::{Delivered, Fault, Work};

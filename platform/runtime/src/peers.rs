@@ -1,0 +1,120 @@
+//! Synchronous questions to other services: deadline, one retry, circuit breaker, recording.
+//!
+//! In one process the request goes to the other service's handler as real request and response
+//! bytes, without a socket.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Request, StatusCode},
+};
+use contracts::{Code, Endpoint, Refusal};
+use tower::ServiceExt;
+
+use crate::{clock::Monotonic, http::BODY_BYTES_MOST};
+
+/// The whole time a question may take, its retry included.
+const BUDGET: Duration = Duration::from_millis(1_000);
+/// Failures in a row that open the circuit.
+const FAILURES_MOST: u32 = 5;
+/// How long an open circuit refuses before one question is let through.
+const OPEN_MICROS: u64 = 1_000_000;
+
+/// An answer and what it took.
+pub struct Called<R> {
+    pub reply: R,
+    /// From sending to the last byte of the answer.
+    pub micros: u64,
+    /// Bytes of the answer's body.
+    pub bytes: u64,
+}
+
+#[derive(Default)]
+struct Circuit {
+    failures: AtomicU32,
+    open_until: AtomicU64,
+}
+
+/// How to reach each service.
+pub(crate) struct Peers {
+    routers: BTreeMap<&'static str, Router>,
+    circuits: BTreeMap<&'static str, Circuit>,
+    monotonic: Monotonic,
+}
+
+impl Peers {
+    pub fn new(routers: BTreeMap<&'static str, Router>, monotonic: Monotonic) -> Self {
+        let circuits = routers.keys().map(|name| (*name, Circuit::default())).collect();
+        Self { routers, circuits, monotonic }
+    }
+    /// Asks `GET path` of a service. A 4xx is its answer; a fault is tried once more in the budget.
+    pub async fn get<E: Endpoint>(&self, path: &str) -> Result<Called<E::Reply>, Refusal> {
+        let bytes = self.fetch(E::SERVICE, path).await?;
+        let (body, micros) = bytes;
+        let reply = serde_json::from_slice(&body)
+            .map_err(|_| unavailable(E::SERVICE, "answered with what is no answer"))?;
+        Ok(Called { reply, micros, bytes: body.len() as u64 })
+    }
+    /// The body of `GET path` of a service, and the microseconds it took.
+    pub async fn fetch(
+        &self,
+        service: &'static str,
+        path: &str,
+    ) -> Result<(Vec<u8>, u64), Refusal> {
+        let (Some(router), Some(circuit)) = (self.routers.get(service), self.circuits.get(service))
+        else {
+            return Err(unavailable(service, "is not configured"));
+        };
+        let began = self.monotonic.micros();
+        if began < circuit.open_until.load(Ordering::Relaxed) {
+            return Err(unavailable(service, "failed repeatedly and is left alone for a second"));
+        }
+        let tries = async {
+            match ask(router, path).await {
+                Err(refusal) if refusal.code.status() >= 500 => ask(router, path).await,
+                answer => answer,
+            }
+        };
+        let answer = match tokio::time::timeout(BUDGET, tries).await {
+            Ok(answer) => answer,
+            Err(_) => Err(unavailable(service, "did not answer in time")),
+        };
+        let ended = self.monotonic.micros();
+        let failed = answer.as_ref().is_err_and(|refusal| refusal.code.status() >= 500);
+        if !failed {
+            circuit.failures.store(0, Ordering::Relaxed);
+        } else if circuit.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_MOST {
+            circuit.open_until.store(ended + OPEN_MICROS, Ordering::Relaxed);
+        }
+        answer.map(|body| (body, ended - began))
+    }
+}
+
+fn unavailable(service: &str, what: &str) -> Refusal {
+    Refusal::new(Code::Unavailable, format!("{service} {what}")).retry_after(1)
+}
+
+async fn ask(router: &Router, path: &str) -> Result<Vec<u8>, Refusal> {
+    let request = Request::get(path)
+        .body(Body::empty())
+        .map_err(|_| Refusal::new(Code::Internal, "no valid internal path"))?;
+    let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 16 * BODY_BYTES_MOST)
+        .await
+        .map_err(|_| Refusal::new(Code::Unavailable, "an answer broke off"))?;
+    match status {
+        StatusCode::OK => Ok(body.to_vec()),
+        StatusCode::NOT_FOUND => Err(Refusal::not_found("thing")),
+        status if status.is_client_error() => {
+            Err(Refusal::new(Code::Internal, "an internal question was refused"))
+        }
+        _ => Err(Refusal::new(Code::Unavailable, "an internal question failed")),
+    }
+}

@@ -1,0 +1,405 @@
+//! The platform as a service sees it, and starting a process of services.
+
+use std::{
+    any::TypeId,
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use contracts::{
+    Code, Endpoint, Refusal,
+    exchanges::{EventPlace, Exchange},
+    ids::TransferId,
+};
+use eventlog::Log;
+use parking_lot::Mutex;
+use store::{Engine, Store, Tx, Writer};
+use tokio::sync::{oneshot, watch};
+
+use crate::{
+    access::{Access, Projection},
+    clock::{Clock, Monotonic},
+    commands::Command,
+    exchanges::{self, Shows},
+    http::{self, Route},
+    metrics::Metrics,
+    peers::{Called, Peers},
+    queues::{Inbox, Waiting},
+    service::{Service, Tier, Wiring},
+    topology::{Edge, EdgeKind, Node, Topology},
+    work::Fault,
+    writer::{Signal, Writing},
+};
+
+/// How a process runs.
+#[derive(Clone)]
+pub struct Settings {
+    /// S of a new installation, a power of two.
+    pub shards: u32,
+    /// Commands that may wait for the writer; more are refused with 429.
+    pub waiting_most: usize,
+    /// The sandbox's counterparties and shortcuts are there.
+    pub sandbox: bool,
+    /// Where files of the process are (sealing key, credentials).
+    pub directory: Option<PathBuf>,
+    pub clock: Clock,
+}
+
+/// Everything a handler or task may use. Cheap to clone.
+#[derive(Clone)]
+pub struct Platform {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    settings: Settings,
+    monotonic: Monotonic,
+    access: Arc<Access>,
+    peers: Mutex<Option<Arc<Peers>>>,
+    inboxes: BTreeMap<TypeId, Arc<dyn std::any::Any + Send + Sync>>,
+    signal: Arc<Signal>,
+    metrics: Arc<Metrics>,
+    stopping: watch::Receiver<bool>,
+    declared: Topology,
+    services: Vec<&'static str>,
+    consumes: BTreeSet<(&'static str, &'static str, i64)>,
+    shows: BTreeMap<&'static str, Shows>,
+    pub(crate) pending: Arc<exchanges::Pending>,
+}
+
+impl Platform {
+    /// Business and machine time.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.settings.clock
+    }
+    /// Monotonic time for deadlines.
+    pub fn monotonic(&self) -> &Monotonic {
+        &self.inner.monotonic
+    }
+    /// How this process runs.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+    /// Keys and accounts.
+    pub fn access(&self) -> &Access {
+        &self.inner.access
+    }
+    /// The store; prefer [`Platform::read`].
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+    /// Reads one consistent state of the store. Point reads on the embedded engine run in place.
+    pub async fn read<T, F>(&self, read: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, store::Error> + Send + 'static,
+    {
+        let result = match self.inner.store.engine() {
+            Engine::Sqlite => self.inner.store.read(read),
+            Engine::Postgres => {
+                let store = self.inner.store.clone();
+                match tokio::task::spawn_blocking(move || store.read(read)).await {
+                    Ok(result) => result,
+                    Err(_) => return Err(Refusal::new(Code::Internal, "a read broke off")),
+                }
+            }
+        };
+        result.map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "a read failed");
+            Refusal::new(Code::Unavailable, "the store cannot be read now").retry_after(1)
+        })
+    }
+    /// Hands a command to the writer and waits until it is durable or refused.
+    pub async fn commit<C: Command>(&self, command: C) -> Result<C::Done, Refusal> {
+        let inbox = self
+            .inner
+            .inboxes
+            .get(&TypeId::of::<C>())
+            .and_then(|inbox| inbox.downcast_ref::<Inbox<C>>())
+            .ok_or_else(|| Refusal::new(Code::Unavailable, "this process does not write that"))?;
+        if self.inner.signal.is_full(self.inner.settings.waiting_most) {
+            self.inner.metrics.refused_busy.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            return Err(Refusal::new(Code::Busy, "too many writes are waiting").retry_after(1));
+        }
+        if self.inner.signal.disk_is_full() {
+            return Err(Refusal::new(Code::Unavailable, "the disk is nearly full").retry_after(10));
+        }
+        let (answer, answered) = oneshot::channel();
+        inbox.push(Waiting { command, answer });
+        self.inner.signal.raise();
+        answered.await.unwrap_or_else(|_| {
+            Err(Refusal::new(Code::Unavailable, "stopping; a repeat with the same key is safe")
+                .retry_after(1))
+        })
+    }
+    /// Asks another service `GET path`, where `path` is that endpoint's with its names filled in.
+    pub async fn call<E: Endpoint>(
+        &self,
+        from: &'static str,
+        path: &str,
+    ) -> Result<Called<E::Reply>, Refusal> {
+        let called = self.peers().get::<E>(path).await;
+        self.inner.metrics.edge(from, E::SERVICE, EdgeKind::Synchronous, E::NAME, 1);
+        called
+    }
+    /// The body of another service's `GET path`.
+    pub async fn fetch(
+        &self,
+        service: &'static str,
+        path: &str,
+    ) -> Result<(Vec<u8>, u64), Refusal> {
+        self.peers().fetch(service, path).await
+    }
+    /// A message went to or came from the outside.
+    pub fn observed_rail(
+        &self,
+        rail: &'static str,
+        counterparty: &'static str,
+        name: &'static str,
+    ) {
+        self.inner.metrics.edge(rail, counterparty, EdgeKind::Rail, name, 1);
+    }
+    /// Resolves once the process is to stop.
+    pub async fn stopping(&self) {
+        let mut stopping = self.inner.stopping.clone();
+        let _ = stopping.wait_for(|stop| *stop).await;
+    }
+    /// Whether the process is to stop.
+    pub fn is_stopping(&self) -> bool {
+        *self.inner.stopping.borrow()
+    }
+    /// The services of this process.
+    pub fn services(&self) -> &[&'static str] {
+        &self.inner.services
+    }
+    /// Metrics in Prometheus' text format.
+    pub fn metrics(&self) -> String {
+        self.inner.metrics.text(&self.inner.store.counters())
+    }
+    /// The declared graph with what was seen of it, and what was seen beside it.
+    pub fn topology(&self) -> Topology {
+        let mut topology = self.inner.declared.clone();
+        for ((from, to, kind, name), count) in self.inner.metrics.edges() {
+            let known = topology.edges.iter_mut().find(|edge| {
+                edge.from == from && edge.to == to && edge.kind == kind && edge.name == name
+            });
+            if let Some(edge) = known {
+                edge.observed += count;
+                continue;
+            }
+            let mut edge = Edge::new(&from, &to, kind, name);
+            (edge.declared, edge.observed) = (false, count);
+            topology.edges.push(edge);
+        }
+        topology
+    }
+    /// Reads events by their places; for timelines.
+    pub(crate) fn engine(&self) -> Engine {
+        self.inner.store.engine()
+    }
+    pub(crate) fn pending(&self) -> &exchanges::Pending {
+        &self.inner.pending
+    }
+    /// One stored event; `None` where there is none at that place.
+    pub async fn event(
+        &self,
+        topic: &'static str,
+        at: EventPlace,
+    ) -> Result<Option<eventlog::Stored>, Refusal> {
+        let engine = self.engine();
+        self.read(move |tx| {
+            Log::one(engine, tx, topic, at).map_err(|error| match error {
+                eventlog::Error::Store(error) => error,
+                other => store::Error::Other(other.to_string()),
+            })
+        })
+        .await
+    }
+    /// Whether a service consumes a kind of event of a topic.
+    pub(crate) fn consumes(&self, service: &'static str, topic: &'static str, kind: i64) -> bool {
+        self.inner.consumes.contains(&(service, topic, kind))
+    }
+    /// The messages that a service shows for a transfer.
+    pub(crate) async fn shown(
+        &self,
+        service: &'static str,
+        transfer: TransferId,
+    ) -> Result<Vec<Exchange>, Refusal> {
+        match self.inner.shows.get(service) {
+            Some(shows) => {
+                let shows = *shows;
+                self.read(move |tx| shows(tx, transfer)).await
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+    fn peers(&self) -> Arc<Peers> {
+        self.inner.peers.lock().clone().expect("peers are set before any request is served")
+    }
+}
+
+/// A running process of services.
+pub struct Running {
+    pub platform: Platform,
+    /// The public API of every service here.
+    pub public: Router,
+    stop: watch::Sender<bool>,
+    signal: Arc<Signal>,
+    writer: Option<std::thread::JoinHandle<()>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// How long a task may take to end once it was told to.
+const TASK_MOST: Duration = Duration::from_secs(5);
+
+impl Running {
+    /// Stops: tasks are told, what waits is finished, the writer ends.
+    pub async fn stop(mut self) {
+        let _ = self.stop.send(true);
+        self.signal.stop();
+        if let Some(writer) = self.writer.take() {
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
+        // Peers hold routers that hold the platform: without this the store would never close.
+        *self.platform.inner.peers.lock() = None;
+        for mut task in self.tasks.drain(..) {
+            if tokio::time::timeout(TASK_MOST, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+}
+
+/// The declared graph of these services.
+pub fn declared(services: &[Wiring]) -> Topology {
+    let node = |service: &Wiring| Node {
+        name: service.name.to_owned(),
+        tier: match service.tier {
+            Tier::Service => "service".to_owned(),
+            Tier::Rail => "rail".to_owned(),
+        },
+        tables: service.tables.iter().map(|table| (*table).to_owned()).collect(),
+    };
+    let mut edges: Vec<Edge> = services.iter().flat_map(|service| service.edges.clone()).collect();
+    // Outcomes come only from the rails that are there.
+    let names: Vec<&str> = services.iter().map(|service| service.name).collect();
+    edges.retain(|edge| edge.kind != EdgeKind::Event || names.contains(&edge.from.as_str()));
+    edges.sort();
+    edges.dedup();
+    Topology { services: services.iter().map(node).collect(), edges }
+}
+
+/// Adds the projection of keys and accounts as a consumer of its own.
+fn with_access(mut services: Vec<Wiring>, access: &Arc<Access>) -> Vec<Wiring> {
+    use contracts::{
+        accounts::{AccountCreated, CapabilityUpdated, KeyCreated, KeyRevoked},
+        operations::ListDeadLetters,
+    };
+    let projection = Arc::new(Projection(Arc::clone(access)));
+    let wiring = Service::new("access", Tier::Service, projection)
+        .handles::<KeyCreated>()
+        .handles::<KeyRevoked>()
+        .handles::<AccountCreated>()
+        .handles::<CapabilityUpdated>()
+        .answers::<ListDeadLetters>()
+        .wire();
+    services.insert(0, wiring);
+    services
+}
+
+/// Starts these services on a store: migrates nothing, loads, starts the writer and the tasks.
+pub fn start(
+    store: Store,
+    writer: Writer,
+    services: Vec<Wiring>,
+    settings: Settings,
+) -> Result<Running, Fault> {
+    let (stop, stopping) = watch::channel(false);
+    let access = Arc::new(Access::default());
+    let declared = declared(&services);
+    let names: Vec<&'static str> = services.iter().map(|service| service.name).collect();
+    let mut services = with_access(services, &access);
+    let metrics = Arc::new(Metrics::default());
+    let signal = Arc::new(Signal::default());
+    let pending = Arc::new(exchanges::Pending::default());
+    let inboxes = services
+        .iter()
+        .flat_map(|service| service.queues.iter().map(|queue| queue.inbox()))
+        .collect();
+    let routes: Vec<Route> =
+        services.iter_mut().flat_map(|s| std::mem::take(&mut s.routes)).collect();
+    let tasks: Vec<_> = services.iter_mut().flat_map(|s| std::mem::take(&mut s.tasks)).collect();
+    let monotonic = Monotonic::system();
+    let consumes = consumes(&services);
+    let shows = services.iter().filter_map(|s| Some((s.name, s.shows?))).collect();
+    let platform = Platform {
+        inner: Arc::new(Inner {
+            store: store.clone(),
+            settings: settings.clone(),
+            monotonic: monotonic.clone(),
+            access: Arc::clone(&access),
+            peers: Mutex::new(None),
+            inboxes,
+            signal: Arc::clone(&signal),
+            metrics: Arc::clone(&metrics),
+            stopping,
+            declared,
+            services: names.clone(),
+            consumes,
+            shows,
+            pending: Arc::clone(&pending),
+        }),
+    };
+    let mut writing = Writing::open(
+        (store.clone(), writer),
+        services,
+        &settings,
+        signal.clone(),
+        metrics,
+        pending,
+    )?;
+    writing.load(|tx| access.load(tx))?;
+    let peers = Peers::new(internal(&names, &routes, &platform), monotonic);
+    *platform.inner.peers.lock() = Some(Arc::new(peers));
+    let public: Vec<Route> =
+        routes.into_iter().filter(|route| route.access != contracts::Access::Internal).collect();
+    let public = http::router(&public, &platform);
+    let writer = std::thread::Builder::new()
+        .name("writer".to_owned())
+        .spawn(move || writing.run())
+        .expect("a process may have a second thread");
+    let tasks = tasks.into_iter().map(|task| tokio::spawn(task(platform.clone()))).collect();
+    Ok(Running { platform, public, stop, signal, writer: Some(writer), tasks })
+}
+
+fn consumes(services: &[Wiring]) -> BTreeSet<(&'static str, &'static str, i64)> {
+    let mut all = BTreeSet::new();
+    for service in services {
+        for handler in &service.handlers {
+            all.extend(handler.topics.iter().map(|topic| (service.name, *topic, handler.kind)));
+        }
+    }
+    all
+}
+
+/// Each service's internal endpoints, with the one every service has: its part of a timeline.
+fn internal(
+    names: &[&'static str],
+    routes: &[Route],
+    platform: &Platform,
+) -> BTreeMap<&'static str, Router> {
+    let router = |name: &'static str| {
+        let own: Vec<Route> = routes
+            .iter()
+            .filter(|route| route.service == name && route.access == contracts::Access::Internal)
+            .cloned()
+            .collect();
+        let router = http::router(&own, platform);
+        (name, exchanges::mount(router, name, platform.clone()))
+    };
+    names.iter().map(|name| router(name)).collect()
+}

@@ -1,0 +1,236 @@
+//! The wiring of one service: what it answers, commits, handles, emits and calls.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use contracts::{Endpoint, Event, exchanges::EventPlace};
+use store::{Migration, Tx};
+
+use crate::{
+    commands::{Command, Commit},
+    exchanges::Shows,
+    http::{Answer, Route},
+    platform::Platform,
+    queues::QueueOf,
+    topology::{Edge, EdgeKind},
+    work::{Delivered, Fault, Work},
+    writer::{AnyHandler, HandlerOf},
+};
+
+/// Handles one kind of event: for the batch load, decide in order, save, emit.
+///
+/// Pure: no I/O but the transaction, no clock but `work.now`, ids that are not derived come from
+/// `work`. Delivered exactly once in effect, in order for each key.
+pub trait Handle<E: Event>: Send + Sync + 'static {
+    /// Applies the batch inside one transaction.
+    fn handle(&self, work: &mut Work<'_, '_>, batch: &[Delivered<E>]) -> Result<(), Fault>;
+}
+
+/// Which folder a service lives in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tier {
+    /// `services/`
+    Service,
+    /// `rails/`
+    Rail,
+}
+
+pub(crate) type Task = Box<dyn FnOnce(Platform) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+pub(crate) type Start = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), Fault> + Send>;
+pub(crate) type Late = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), store::Error> + Send>;
+
+/// A service with its wiring. Built once in the service's `lib.rs`, run by the binary.
+pub struct Service<S> {
+    pub(crate) state: Arc<S>,
+    pub(crate) wiring: Wiring,
+}
+
+/// What the runtime keeps of a service.
+pub struct Wiring {
+    pub(crate) name: &'static str,
+    pub(crate) tier: Tier,
+    pub(crate) tables: &'static [&'static str],
+    pub(crate) migrations: &'static [Migration],
+    pub(crate) routes: Vec<Route>,
+    pub(crate) queues: Vec<QueueOf>,
+    pub(crate) handlers: Vec<HandlerOf>,
+    pub(crate) edges: Vec<Edge>,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) start: Vec<Start>,
+    pub(crate) late: Vec<Late>,
+    pub(crate) committed: Vec<Box<dyn Fn() + Send>>,
+    pub(crate) rolled_back: Vec<Box<dyn Fn() + Send>>,
+    pub(crate) committed_only: bool,
+    pub(crate) lazy: Duration,
+    pub(crate) shows: Option<Shows>,
+    pub(crate) outside: Option<&'static str>,
+}
+
+impl<S: Send + Sync + 'static> Service<S> {
+    /// A service with no wiring yet.
+    pub fn new(name: &'static str, tier: Tier, state: Arc<S>) -> Self {
+        let wiring = Wiring {
+            name,
+            tier,
+            tables: &[],
+            migrations: &[],
+            routes: Vec::new(),
+            queues: Vec::new(),
+            handlers: Vec::new(),
+            edges: Vec::new(),
+            tasks: Vec::new(),
+            start: Vec::new(),
+            late: Vec::new(),
+            committed: Vec::new(),
+            rolled_back: Vec::new(),
+            committed_only: tier == Tier::Rail,
+            lazy: Duration::ZERO,
+            shows: None,
+            outside: None,
+        };
+        Self { state, wiring }
+    }
+    /// Its tables and how they are made.
+    pub fn tables(mut self, tables: &'static [&'static str], made: &'static [Migration]) -> Self {
+        self.wiring.tables = tables;
+        self.wiring.migrations = made;
+        self
+    }
+    /// Answers an endpoint.
+    pub fn answers<E: Endpoint>(mut self) -> Self
+    where
+        S: Answer<E>,
+    {
+        self.wiring.routes.push(Route::new::<S, E>(self.wiring.name, Arc::clone(&self.state)));
+        self
+    }
+    /// Commits a kind of command. Commands of a commit are applied in the order of declaration.
+    pub fn commits<C: Command>(mut self) -> Self
+    where
+        S: Commit<C>,
+    {
+        assert_eq!(C::SERVICE, self.wiring.name, "{} is another service's command", C::NAME);
+        self.wiring.queues.push(QueueOf::new::<S, C>(Arc::clone(&self.state)));
+        self
+    }
+    /// Consumes a kind of event from every service that emits it.
+    pub fn handles<E: Event>(mut self) -> Self
+    where
+        S: Handle<E>,
+    {
+        for from in E::EMITTERS {
+            self.wiring.edges.push(Edge::new(from, self.wiring.name, EdgeKind::Event, E::NAME));
+        }
+        let handler: Arc<dyn AnyHandler> = AnyHandlerFor::<S, E>::shared(Arc::clone(&self.state));
+        self.wiring.handlers.push(HandlerOf { kind: E::KIND, topics: E::EMITTERS, handler });
+        self
+    }
+    /// Emits a kind of event.
+    pub fn emits<E: Event>(self) -> Self {
+        assert!(E::EMITTERS.contains(&self.wiring.name), "the contract names the emitters");
+        self
+    }
+    /// Asks another service synchronously.
+    pub fn calls<E: Endpoint>(mut self) -> Self {
+        let edge = Edge::new(self.wiring.name, E::SERVICE, EdgeKind::Synchronous, E::NAME);
+        self.wiring.edges.push(edge);
+        self
+    }
+    /// Talks to the outside, by this message.
+    pub fn talks_to(mut self, counterparty: &'static str, message: &'static str) -> Self {
+        self.wiring.outside = Some(counterparty);
+        let edge = Edge::new(self.wiring.name, counterparty, EdgeKind::Rail, message);
+        self.wiring.edges.push(edge);
+        self
+    }
+    /// Consumes in the merged commit only what an earlier commit made durable (rails, webhooks).
+    pub fn committed_only(mut self) -> Self {
+        self.wiring.committed_only = true;
+        self
+    }
+    /// Lets events wait so long where no other work makes a commit: a lone write then costs one.
+    pub fn lazily(mut self, most: Duration) -> Self {
+        self.wiring.lazy = most;
+        self
+    }
+    /// Adds this rail's messages about a transfer to its timeline.
+    pub fn shows(mut self, messages: Shows) -> Self {
+        self.wiring.shows = Some(messages);
+        self
+    }
+    /// A task that runs beside the handlers: a job's or a link's loop. It ends when
+    /// [`Platform::stopping`] does.
+    pub fn runs<F, Fut>(mut self, task: F) -> Self
+    where
+        F: FnOnce(Arc<S>, Platform) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let state = Arc::clone(&self.state);
+        self.wiring.tasks.push(Box::new(move |platform| Box::pin(task(state, platform))));
+        self
+    }
+    /// Loads what the service keeps in memory, before anything else runs.
+    pub fn starts(mut self, load: fn(&S, &mut Tx<'_>) -> Result<(), Fault>) -> Self {
+        let state = Arc::clone(&self.state);
+        self.wiring.start.push(Box::new(move |tx| load(&state, tx)));
+        self
+    }
+    /// Work that may come late (index slices), inside each commit.
+    pub fn merges(mut self, merge: fn(&S, &mut Tx<'_>) -> Result<(), store::Error>) -> Self {
+        let state = Arc::clone(&self.state);
+        self.wiring.late.push(Box::new(move |tx| merge(&state, tx)));
+        self
+    }
+    /// What the writer's memory does once a commit is durable, and where it was rolled back.
+    pub fn remembers(mut self, committed: fn(&S), rolled_back: fn(&S)) -> Self {
+        let state = Arc::clone(&self.state);
+        self.wiring.committed.push(Box::new(move || committed(&state)));
+        let state = Arc::clone(&self.state);
+        self.wiring.rolled_back.push(Box::new(move || rolled_back(&state)));
+        self
+    }
+    /// The wiring alone, for the platform.
+    pub fn wire(self) -> Wiring {
+        self.wiring
+    }
+}
+
+struct AnyHandlerFor<S, E>(Arc<S>, std::marker::PhantomData<fn() -> E>);
+
+impl<S, E: Event> AnyHandlerFor<S, E>
+where
+    S: Handle<E>,
+{
+    fn shared(state: Arc<S>) -> Arc<dyn AnyHandler> {
+        Arc::new(Self(state, std::marker::PhantomData))
+    }
+}
+
+impl<S: Handle<E>, E: Event> AnyHandler for AnyHandlerFor<S, E> {
+    fn name(&self) -> &'static str {
+        E::NAME
+    }
+    fn handle(
+        &self,
+        work: &mut Work<'_, '_>,
+        batch: &[Arc<eventlog::Stored>],
+    ) -> Result<(), Fault> {
+        let mut delivered = Vec::with_capacity(batch.len());
+        for stored in batch {
+            let version = eventlog::version_of(stored.kind);
+            if version != E::VERSION {
+                return Err(Fault::UnknownVersion(format!("{} version {version}", E::NAME)));
+            }
+            let data = E::from_compact(&stored.payload)
+                .map_err(|error| Fault::Poison(format!("{} cannot be read: {error}", E::NAME)))?;
+            delivered.push(Delivered {
+                place: EventPlace { shard: stored.shard, place: stored.place },
+                sequence: stored.sequence,
+                key: stored.key,
+                at: stored.at,
+                trace: stored.trace,
+                data,
+            });
+        }
+        self.0.handle(work, &delivered)
+    }
+}

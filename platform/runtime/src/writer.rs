@@ -1,0 +1,495 @@
+//! The one writer of a process: group commit of commands and consumers, one fsync for all.
+//!
+//! A cycle takes what is waiting, applies commands first and consumers after them in the order of
+//! services, commits, and only then answers. The next cycle begins when the previous fsync has
+//! returned; a lone request never waits for a timer. When a cycle fails, everything is rolled back:
+//! commands are tried again without the consumers, then one by one; the consumer at fault goes on
+//! one event at a time until the culprit is a dead letter.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use contracts::Refusal;
+use eventlog::{Log, Stored};
+use parking_lot::{Condvar, Mutex};
+use store::{Store, Tx, Writer};
+
+use crate::{
+    clock::Clock,
+    consumers::Consumer,
+    exchanges,
+    ids::Ids,
+    metrics::Metrics,
+    platform::Settings,
+    queues::{AnyQueue, internal, unavailable},
+    service::{Late, Start, Wiring},
+    work::{Fault, Work},
+};
+
+/// Commands taken into one commit at most, of each kind.
+const COMMANDS_MOST: usize = 512;
+/// How often a cycle lets consumers react to what others did in it.
+const ROUNDS_MOST: usize = 4;
+/// Free bytes below which new writes are refused: consumers and checkpoints still need room.
+const FREE_LEAST: u64 = 256 * 1024 * 1024;
+/// Cycles between two looks at the disk.
+const DISK_EVERY: u64 = 512;
+/// How long the writer leaves a failing store alone.
+const STORE_PAUSE: Duration = Duration::from_millis(200);
+
+/// Wakes the writer, and counts what waits for it.
+#[derive(Default)]
+pub(crate) struct Signal {
+    raised: Mutex<bool>,
+    changed: Condvar,
+    waiting: AtomicUsize,
+    stopped: AtomicBool,
+    disk_full: AtomicBool,
+}
+
+impl Signal {
+    /// Whether writes stop so that what is under way can finish.
+    pub fn disk_is_full(&self) -> bool {
+        self.disk_full.load(Ordering::Relaxed)
+    }
+    /// One more command waits.
+    pub fn raise(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.nudge();
+    }
+    /// Something may be due.
+    pub fn nudge(&self) {
+        let mut raised = self.raised.lock();
+        if !*raised {
+            *raised = true;
+            self.changed.notify_one();
+        }
+    }
+    /// So many commands were taken.
+    fn taken(&self, count: usize) {
+        self.waiting.fetch_sub(count, Ordering::Relaxed);
+    }
+    /// Whether no further command may wait.
+    pub fn is_full(&self, most: usize) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= most
+    }
+    /// Ends the writer once nothing is left to do.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.nudge();
+    }
+    fn wait(&self, most: Option<Duration>) {
+        let mut raised = self.raised.lock();
+        if !*raised {
+            match most {
+                Some(most) => {
+                    self.changed.wait_for(&mut raised, most);
+                }
+                None => self.changed.wait(&mut raised),
+            }
+        }
+        *raised = false;
+    }
+}
+
+/// Handles stored events of one kind.
+pub(crate) trait AnyHandler: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn handle(&self, work: &mut Work<'_, '_>, batch: &[Arc<Stored>]) -> Result<(), Fault>;
+}
+
+/// A handler with where its events come from.
+pub(crate) struct HandlerOf {
+    pub kind: i64,
+    pub topics: &'static [&'static str],
+    pub handler: Arc<dyn AnyHandler>,
+}
+
+/// What one pass over a batch needs beside the transaction.
+pub(crate) struct Desk {
+    pub log: Log,
+    pub ids: Ids,
+    pub clock: Clock,
+    pub after: Vec<Box<dyn FnOnce() + Send>>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Desk {
+    /// Runs `apply` as a service's part of the transaction and writes the events it emitted.
+    pub fn work(
+        &mut self,
+        tx: &mut Tx<'_>,
+        service: &'static str,
+        apply: impl FnOnce(&mut Work<'_, '_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut work = Work {
+            tx,
+            now: self.clock.now(),
+            machine: self.clock.machine(),
+            ids: &mut self.ids,
+            log: &mut self.log,
+            service,
+            pending: Vec::new(),
+            after: &mut self.after,
+        };
+        let done = catch_unwind(AssertUnwindSafe(|| apply(&mut work)));
+        match done {
+            Ok(result) => result?,
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+                return Err(Fault::Poison(format!("panic: {}", text.unwrap_or("without text"))));
+            }
+        }
+        let mut count = std::collections::BTreeMap::<i64, u64>::new();
+        for event in &work.pending {
+            *count.entry(eventlog::kind_of(event.kind)).or_default() += 1;
+        }
+        work.flush()?;
+        for (kind, count) in count {
+            let name = contracts::registry::by_kind(kind).map_or("unknown", |entry| entry.name);
+            self.metrics.appended(service, name, count);
+        }
+        Ok(())
+    }
+}
+
+/// Where a cycle failed.
+enum Failed {
+    /// Nothing of the store works.
+    Store(Fault),
+    /// A command of this queue.
+    Queue(Fault),
+    /// This consumer.
+    Consumer(usize, Fault),
+}
+
+/// The writer's state.
+pub(crate) struct Writing {
+    writer: Writer,
+    desk: Desk,
+    queues: Vec<Box<dyn AnyQueue>>,
+    consumers: Vec<Consumer>,
+    late: Vec<Late>,
+    start: Vec<Start>,
+    committed: Vec<Box<dyn Fn() + Send>>,
+    rolled_back: Vec<Box<dyn Fn() + Send>>,
+    signal: Arc<Signal>,
+    pending: Arc<exchanges::Pending>,
+    store: Store,
+    cycles: u64,
+}
+
+impl Writing {
+    /// Opens the log and every consumer's position, and loads what services keep in memory.
+    pub fn open(
+        (store, mut writer): (Store, Writer),
+        services: Vec<Wiring>,
+        settings: &Settings,
+        signal: Arc<Signal>,
+        metrics: Arc<Metrics>,
+        pending: Arc<exchanges::Pending>,
+    ) -> Result<Self, Fault> {
+        let topics: Vec<&'static str> =
+            services.iter().map(|service| service.name).filter(|name| *name != "access").collect();
+        let mut tx = writer.begin()?;
+        let log = Log::open(&mut tx, &topics, settings.shards).map_err(Fault::from)?;
+        let consumers = Consumer::open_all(&mut tx, &log, &services)?;
+        let last_row = exchanges::last_row(&mut tx)?;
+        tx.commit()?;
+        let desk = Desk {
+            log,
+            ids: Ids::system(last_row),
+            clock: settings.clock.clone(),
+            after: Vec::new(),
+            metrics,
+        };
+        let mut writing = Self {
+            writer,
+            desk,
+            queues: Vec::new(),
+            consumers,
+            late: Vec::new(),
+            start: Vec::new(),
+            committed: Vec::new(),
+            rolled_back: Vec::new(),
+            signal,
+            pending,
+            store,
+            cycles: 0,
+        };
+        for service in services {
+            writing.queues.extend(service.queues.into_iter().map(|queue| queue.queue));
+            writing.late.extend(service.late);
+            writing.start.extend(service.start);
+            writing.committed.extend(service.committed);
+            writing.rolled_back.extend(service.rolled_back);
+        }
+        Ok(writing)
+    }
+    /// Loads what services and `also` keep in memory.
+    pub fn load(
+        &mut self,
+        also: impl FnOnce(&mut Tx<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut tx = self.writer.begin()?;
+        also(&mut tx)?;
+        for start in &mut self.start {
+            start(&mut tx)?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+    /// Cycles until stopped; then finishes what waits.
+    pub fn run(mut self) {
+        loop {
+            let due = self.due();
+            if due == Some(Duration::ZERO) {
+                self.step();
+                self.checkpoint();
+                continue;
+            }
+            if self.signal.stopped.load(Ordering::Acquire) && self.queued() == 0 {
+                self.leave();
+                return;
+            }
+            self.signal.wait(due);
+        }
+    }
+    fn checkpoint(&mut self) {
+        if let Err(error) = self.writer.checkpoint_if_due() {
+            tracing::error!(error = &error as &dyn std::error::Error, "a checkpoint failed");
+        }
+    }
+    fn queued(&self) -> usize {
+        self.signal.waiting.load(Ordering::Relaxed)
+    }
+    /// How long nothing has to be done: zero for now, `None` until a signal.
+    fn due(&mut self) -> Option<Duration> {
+        if self.queued() > 0 {
+            return Some(Duration::ZERO);
+        }
+        let now = self.desk.clock.machine();
+        let log = &self.desk.log;
+        self.consumers.iter_mut().filter_map(|consumer| consumer.due(log, now)).min()
+    }
+    /// Writes positions that only skipped, so that the next start reads little.
+    fn leave(&mut self) {
+        let Ok(mut tx) = self.writer.begin() else { return };
+        let moved =
+            self.consumers.iter_mut().all(|c| c.save_skipped(&mut tx, &self.desk.log, 1).is_ok());
+        if moved {
+            // A failure here costs the next start some reading, nothing else.
+            let _ = tx.commit();
+        }
+    }
+    /// One cycle: everything that waits, in one commit.
+    pub fn step(&mut self) {
+        self.cycles += 1;
+        if self.cycles % DISK_EVERY == 1 {
+            let free = self.store.free_bytes().ok().flatten().unwrap_or(u64::MAX);
+            self.signal.disk_full.store(free < FREE_LEAST, Ordering::Relaxed);
+        }
+        let taken: usize = self.queues.iter_mut().map(|queue| queue.take(COMMANDS_MOST)).sum();
+        self.signal.taken(taken);
+        self.desk.metrics.commands.fetch_add(taken as u64, Ordering::Relaxed);
+        match self.cycle(true, true) {
+            Ok(()) => self.answer(),
+            Err(failed) => self.recover(failed),
+        }
+        for index in 0..self.consumers.len() {
+            self.carefully(index);
+        }
+    }
+    fn answer(&mut self) {
+        for queue in &mut self.queues {
+            if queue.len() > 0 {
+                queue.answer();
+            }
+        }
+    }
+    /// Applies and commits; on failure everything is as before.
+    fn cycle(&mut self, commands: bool, consumers: bool) -> Result<(), Failed> {
+        let began = self.desk.clock.machine();
+        let mut tx = self.writer.begin().map_err(|error| Failed::Store(error.into()))?;
+        let applied = Self::apply(
+            &mut self.desk,
+            &mut self.queues,
+            &mut self.consumers,
+            &mut tx,
+            (commands, consumers),
+        );
+        let applied = applied.and_then(|()| {
+            self.pending.save(&mut tx).map_err(|error| Failed::Store(error.into()))?;
+            exchanges::save_last_row(&mut tx, self.desk.ids.last_row()).map_err(Failed::Store)?;
+            for late in &mut self.late {
+                late(&mut tx).map_err(|error| Failed::Store(error.into()))?;
+            }
+            Ok(())
+        });
+        let ended = match applied {
+            Ok(()) => tx.commit().map_err(|error| Failed::Store(error.into())),
+            Err(failed) => {
+                // The transaction ends with its connection where even this fails.
+                let _ = tx.rollback();
+                Err(failed)
+            }
+        };
+        match ended {
+            Ok(()) => self.durable(began),
+            Err(_) => self.undone(),
+        }
+        ended
+    }
+    fn apply(
+        desk: &mut Desk,
+        queues: &mut [Box<dyn AnyQueue>],
+        consumers: &mut [Consumer],
+        tx: &mut Tx<'_>,
+        (commands, consume): (bool, bool),
+    ) -> Result<(), Failed> {
+        if commands {
+            for queue in queues.iter_mut().filter(|queue| queue.len() > 0) {
+                let (service, all) = (queue.service(), queue.len());
+                desk.work(tx, service, |work| queue.commit(work, 0, all)).map_err(Failed::Queue)?;
+            }
+        }
+        if !consume {
+            return Ok(());
+        }
+        for _ in 0..ROUNDS_MOST {
+            let mut handled = 0;
+            for (index, consumer) in consumers.iter_mut().enumerate() {
+                handled +=
+                    consumer.consume(desk, tx).map_err(|fault| Failed::Consumer(index, fault))?;
+            }
+            if handled == 0 {
+                break;
+            }
+        }
+        for (index, consumer) in consumers.iter_mut().enumerate() {
+            consumer
+                .save_skipped(tx, &desk.log, 4_096)
+                .map_err(|fault| Failed::Consumer(index, fault))?;
+        }
+        Ok(())
+    }
+    fn durable(&mut self, began: contracts::Timestamp) {
+        let durable = self.desk.clock.machine();
+        self.pending.committed(&self.desk.log, began, durable);
+        self.desk.log.committed();
+        for consumer in &mut self.consumers {
+            consumer.committed();
+        }
+        for committed in &self.committed {
+            committed();
+        }
+        for then in self.desk.after.drain(..) {
+            then();
+        }
+    }
+    fn undone(&mut self) {
+        self.desk.log.rolled_back();
+        self.desk.after.clear();
+        self.pending.rolled_back();
+        for consumer in &mut self.consumers {
+            consumer.rolled_back();
+        }
+        for rolled_back in &self.rolled_back {
+            rolled_back();
+        }
+    }
+    fn recover(&mut self, failed: Failed) {
+        match failed {
+            Failed::Store(fault) => {
+                tracing::error!(error = &fault as &dyn std::error::Error, "a commit failed");
+                self.refuse_all(&unavailable());
+                std::thread::park_timeout(STORE_PAUSE);
+            }
+            Failed::Queue(fault) => {
+                tracing::warn!(error = &fault as &dyn std::error::Error, "commands one by one");
+                self.commands_one_by_one();
+            }
+            Failed::Consumer(index, fault) => {
+                self.consumers[index].at_fault(&fault, self.desk.clock.machine());
+                // A consumer's poison never refuses a POST: commands first and alone.
+                match self.cycle(true, false) {
+                    Ok(()) => self.answer(),
+                    Err(Failed::Queue(_)) => self.commands_one_by_one(),
+                    Err(_) => self.refuse_all(&unavailable()),
+                }
+            }
+        }
+    }
+    fn refuse_all(&mut self, refusal: &Refusal) {
+        for queue in &mut self.queues {
+            for index in 0..queue.len() {
+                queue.refuse(index, refusal.clone());
+            }
+        }
+        self.answer();
+    }
+    fn commands_one_by_one(&mut self) {
+        for number in 0..self.queues.len() {
+            for index in 0..self.queues[number].len() {
+                let began = self.desk.clock.machine();
+                let done = self.one_command(number, index);
+                match done {
+                    Ok(()) => self.durable(began),
+                    Err(fault) => {
+                        self.undone();
+                        let queue = &mut self.queues[number];
+                        let name = queue.name();
+                        tracing::error!(error = &fault as &dyn std::error::Error, name, "refused");
+                        let transient = fault.is_transient();
+                        let refusal = if transient { unavailable() } else { internal() };
+                        queue.refuse(index, refusal);
+                    }
+                }
+            }
+        }
+        self.answer();
+    }
+    fn one_command(&mut self, number: usize, index: usize) -> Result<(), Fault> {
+        let mut tx = self.writer.begin()?;
+        let queue = &mut self.queues[number];
+        let service = queue.service();
+        self.desk.work(&mut tx, service, |work| queue.commit(work, index, index + 1))?;
+        tx.commit()?;
+        Ok(())
+    }
+    /// A consumer at fault goes on one event at a time until it has passed the batch that failed.
+    fn carefully(&mut self, index: usize) {
+        while self.consumers[index].is_careful() && self.queued() == 0 {
+            let began = self.desk.clock.machine();
+            let done = self.one_event(index, None);
+            let done = match done {
+                Err(fault) if fault.is_transient() => {
+                    self.undone();
+                    return;
+                }
+                Err(fault) => {
+                    self.undone();
+                    self.one_event(index, Some(&fault.to_string()))
+                }
+                done => done,
+            };
+            match done {
+                Ok(()) => self.durable(began),
+                Err(_) => return self.undone(),
+            }
+        }
+    }
+    fn one_event(&mut self, index: usize, poison: Option<&str>) -> Result<(), Fault> {
+        let mut tx = self.writer.begin()?;
+        self.consumers[index].one(&mut self.desk, &mut tx, poison)?;
+        tx.commit()?;
+        Ok(())
+    }
+}
