@@ -1,0 +1,152 @@
+//! The other side of every rail: counterparties that keep books of their own, follow one table of
+//! magic amounts, and misbehave on command. A separate program's code: it knows the wire formats and
+//! nothing of the platform, so that its books are a second opinion.
+//!
+//! # The map
+//!
+//! - [`Sandbox`] starts the counterparties and stops them; [`Config`] has all limits.
+//! - One module a rail: [`rtp`] is the RTP participant (ISO 20022 over HTTP). A further rail is a
+//!   module beside it, a line in [`Rail`], and a field in [`Sandbox`].
+//! - [`Fault`], [`Limit`]: what can be made to go wrong, for how many messages or how long.
+//! - [`Payment`], [`State`]: the books, as anyone may compare them with the platform's.
+//!
+//! # Durability
+//!
+//! A counterparty answers only after its books are on disk (fsync, shared by all payments that wait
+//! for it): `kill -9` of the process at any moment loses no payment that anyone was told of.
+
+mod books;
+mod fault;
+mod journal;
+pub mod rtp;
+mod wire;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use books::{Payment, State};
+pub use fault::{ActiveFault, Fault, Limit, Rail, UnknownName};
+
+/// Microseconds since 1970, UTC: the business clock, which an operator of the sandbox can move.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// How fast the outside world goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Seconds instead of days; acceptance window 3 s.
+    Fast,
+    /// True windows; acceptance window 20 s (FedNow's time-out clock).
+    Real,
+}
+
+/// What a sandbox is started with.
+#[derive(Clone)]
+pub struct Config {
+    /// The platform's data directory; the sandbox writes in `DIR/sandbox/` only.
+    pub dir: PathBuf,
+    /// Where the RTP participant listens; port 0 takes a free one.
+    pub rtp_listen: SocketAddr,
+    /// Where later answers of the RTP participant are posted:
+    /// `http://127.0.0.1:8080/rails/rtp/messages`. Without, they are found by enquiry only.
+    pub callback_url: Option<String>,
+    /// Keep every message received and sent in `DIR/sandbox/<rail>/`.
+    pub keep_wire: bool,
+    /// The business clock: time stamps and acceptance windows. Time-outs use tokio's clock.
+    pub clock: Clock,
+    /// How long everything takes.
+    pub timings: Timings,
+}
+
+/// How long everything takes, on tokio's clock but for the window.
+#[derive(Debug, Clone, Copy)]
+pub struct Timings {
+    /// A credit transfer whose `CreDtTm` is older than this is refused as stale (business clock).
+    pub acceptance_window: Duration,
+    /// From ACWP to the final status (9502).
+    pub final_after: Duration,
+    /// How long connections are refused after 9600.
+    pub refuse_for: Duration,
+    /// How long a request that gets no answer is held open at most (9500, 9501, `hang`).
+    pub hold: Duration,
+    /// How late `late-reply` is.
+    pub late: Duration,
+    /// How long the bytes of a `slow` answer take.
+    pub slow: Duration,
+    /// One attempt to post a later answer.
+    pub callback: Duration,
+}
+
+impl Timings {
+    /// The timings of a pace.
+    pub fn of(pace: Pace) -> Self {
+        let window = match pace {
+            Pace::Fast => Duration::from_secs(3),
+            Pace::Real => Duration::from_secs(20),
+        };
+        Self {
+            acceptance_window: window,
+            final_after: Duration::from_secs(2),
+            refuse_for: Duration::from_secs(10),
+            hold: Duration::from_secs(60),
+            late: window + Duration::from_secs(2),
+            slow: Duration::from_millis(1500),
+            callback: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The running counterparties.
+pub struct Sandbox {
+    /// Where the RTP participant listens: `POST http://ADDRESS/messages`.
+    pub rtp_address: SocketAddr,
+    rtp: rtp::Participant,
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox").field("rtp_address", &self.rtp_address).finish_non_exhaustive()
+    }
+}
+
+impl Sandbox {
+    /// Opens the books and starts all counterparties in the current tokio runtime. Fails if an
+    /// address is taken, the directory cannot be written, the books are in use by another process
+    /// or damaged before their last line (a torn last line is cut), or the callback is no `http` URL.
+    pub async fn start(config: Config) -> io::Result<Self> {
+        let rtp = rtp::Participant::start(config).await?;
+        Ok(Self { rtp_address: rtp.address(), rtp })
+    }
+
+    /// Makes a rail misbehave; replaces the same fault if it is active. `Limit::Count(0)` ends it.
+    /// Fails if the rail does not have that fault.
+    pub fn fault(&self, rail: Rail, fault: Fault, limit: Limit) -> Result<(), UnknownName> {
+        match rail {
+            Rail::Rtp => self.rtp.fault(fault, limit),
+        }
+    }
+
+    /// The faults that are active, in the order in which they were set.
+    pub fn faults(&self) -> Vec<ActiveFault> {
+        self.rtp.faults()
+    }
+
+    /// Every payment as the counterparties see it, in the order of arrival, read from disk.
+    pub async fn books(&self) -> io::Result<Vec<Payment>> {
+        self.rtp.books().await
+    }
+
+    /// How many messages no counterparty could make sense of since the start; they are in
+    /// `DIR/sandbox/<rail>-unmatched.jsonl`.
+    pub fn unmatched(&self) -> u64 {
+        self.rtp.unmatched()
+    }
+
+    /// Stops listening, drops all connections, ends the writers of the books. Later answers that
+    /// are owed are posted after the next start.
+    pub async fn shutdown(self) {
+        self.rtp.shutdown().await;
+    }
+}
