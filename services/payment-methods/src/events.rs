@@ -1,0 +1,142 @@
+//! What payment-methods learns from events, and what it tells. Events of one account share key and
+//! shard, so they stay in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contracts::{
+    Event,
+    ids::{AccountId, BankAccountId, PaymentMethodId},
+    ledger::WalletCreated,
+    payment_methods::{
+        BankAccountCreated, BankAccountUpdated, PaymentMethodDisabled, PaymentMethodEnabled,
+    },
+    rails::RailOutcome,
+};
+use runtime::{Delivered, Fault, Handle, Work};
+
+use crate::{
+    PaymentMethods,
+    domain::{self, BankAccount, Decision, Input, Method},
+    store,
+};
+
+/// A wallet can be paid from and to as soon as it is there.
+impl Handle<WalletCreated> for PaymentMethods {
+    fn handle(
+        &self,
+        work: &mut Work<'_, '_>,
+        batch: &[Delivered<WalletCreated>],
+    ) -> Result<(), Fault> {
+        let now = work.now;
+        let mut new: BTreeMap<PaymentMethodId, Method> = BTreeMap::new();
+        for WalletCreated { wallet_id, account_id, currency } in batch.iter().map(|e| &e.data) {
+            let method = Method::of_wallet(*wallet_id, *account_id, *currency, now);
+            new.insert(method.id, method);
+        }
+        let ids: Vec<PaymentMethodId> = new.keys().copied().collect();
+        for known in store::load_methods(work.tx, &ids)? {
+            new.remove(&known.id);
+        }
+        let new: Vec<Method> = new.into_values().collect();
+        add_methods(work, &new)
+    }
+}
+
+/// A hard refusal by a rail ends the bank account and its methods, and so every version of them
+/// that a waiting transfer has frozen.
+impl Handle<RailOutcome> for PaymentMethods {
+    fn handle(
+        &self,
+        work: &mut Work<'_, '_>,
+        batch: &[Delivered<RailOutcome>],
+    ) -> Result<(), Fault> {
+        let hard = batch.iter().filter(|event| domain::is_hard_refusal(&event.data));
+        let ids: BTreeSet<PaymentMethodId> =
+            hard.filter_map(|event| event.data.payment_method_id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<PaymentMethodId> = ids.into_iter().collect();
+        let methods = store::load_methods(work.tx, &ids)?;
+        let banks: BTreeSet<BankAccountId> =
+            methods.iter().filter_map(Method::bank_account).collect();
+        let banks: Vec<BankAccountId> = banks.into_iter().collect();
+        for bank in store::load_banks(work.tx, &banks)? {
+            let decision = domain::decide(&bank, Input::RailRefused, work.now);
+            apply(work, decision)?;
+        }
+        Ok(())
+    }
+}
+
+fn emit<E: Event>(work: &mut Work<'_, '_>, account: AccountId, event: &E) {
+    let shard = work.shard_of(account.bucket());
+    work.emit(account.row(), shard, event);
+}
+
+/// Adds a bank account with its methods.
+pub fn add_bank(work: &mut Work<'_, '_>, bank: &BankAccount) -> Result<(), Fault> {
+    store::insert_banks(work.tx, std::slice::from_ref(bank))?;
+    let event = BankAccountCreated {
+        bank_account_id: bank.id,
+        account_id: bank.account,
+        status: bank.status.text().to_owned(),
+    };
+    emit(work, bank.account, &event);
+    add_methods(work, &Method::of_bank_account(bank))
+}
+
+fn add_methods(work: &mut Work<'_, '_>, methods: &[Method]) -> Result<(), Fault> {
+    store::insert_methods(work.tx, methods)?;
+    for method in methods {
+        let event = PaymentMethodEnabled {
+            payment_method_id: method.id,
+            account_id: method.account,
+            payment_method_type: method.kind().to_owned(),
+        };
+        emit(work, method.account, &event);
+    }
+    Ok(())
+}
+
+/// Saves and tells what a decision changed; the bank account as it is now, where it did.
+pub fn apply(
+    work: &mut Work<'_, '_>,
+    decision: Decision,
+) -> Result<Option<Box<BankAccount>>, Fault> {
+    let Decision::Done { bank, ends_methods, announce } = decision else {
+        return Ok(None);
+    };
+    store::update_banks(work.tx, std::slice::from_ref(&bank))?;
+    if ends_methods {
+        end_methods(work, &bank)?;
+    }
+    if let Some(status) = announce {
+        let event = BankAccountUpdated {
+            bank_account_id: bank.id,
+            account_id: bank.account,
+            status: status.to_owned(),
+        };
+        emit(work, bank.account, &event);
+    }
+    Ok(Some(bank))
+}
+
+fn end_methods(work: &mut Work<'_, '_>, bank: &BankAccount) -> Result<(), Fault> {
+    let methods = store::list_methods(work.tx, bank.account)?;
+    let ended: Vec<Method> = methods
+        .iter()
+        .filter(|method| method.bank_account() == Some(bank.id))
+        .filter_map(|method| method.disabled(work.now))
+        .collect();
+    store::update_disabled(work.tx, &ended)?;
+    for method in &ended {
+        let event = PaymentMethodDisabled {
+            payment_method_id: method.id,
+            account_id: method.account,
+            payment_method_type: method.kind().to_owned(),
+        };
+        emit(work, method.account, &event);
+    }
+    Ok(())
+}

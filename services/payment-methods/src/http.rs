@@ -1,0 +1,319 @@
+//! The endpoints of payment-methods, and the writes behind them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contracts::{
+    Code, Refusal,
+    ids::{AccountId, BankAccountId, PaymentMethodId},
+    payment_methods::{
+        self as contract, BankAccountDetails, CompleteMicroDeposits, DisableBankAccount,
+        GetBankAccount, GetPaymentMethod, InitiateMicroDeposits, LinkBankAccount, ListBankAccounts,
+        ListPaymentMethods, Nothing, ResolvePaymentMethods, Resolved, Reveal, Revealed,
+        RevealedMethod,
+    },
+};
+use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Work};
+use zeroize::Zeroize;
+
+use ::store::{Error, Tx};
+
+use crate::{
+    PaymentMethods,
+    domain::{
+        self, BankAccount, Decision, Input, Method, Status,
+        sealing::{AccountNumber, NONCE_BYTES, SealingKey},
+    },
+    events, store,
+};
+
+/// Payment methods that one [`Reveal`] may open.
+const REVEALED_MOST: usize = 256;
+/// Payment methods that one [`ResolvePaymentMethods`] may look up.
+const RESOLVED_MOST: usize = 100;
+
+type Results<T> = Result<Vec<Result<T, Refusal>>, Fault>;
+
+/// Links a bank account whose details keep their rules.
+pub(crate) struct NewBankAccount {
+    account: AccountId,
+    number: AccountNumber,
+    /// Without the account number, which was taken out.
+    details: BankAccountDetails,
+}
+
+/// Something happens to a bank account of an account.
+pub(crate) struct ChangeBankAccount {
+    account: AccountId,
+    bank_account: BankAccountId,
+    input: Input,
+}
+
+impl Command for NewBankAccount {
+    const SERVICE: &'static str = "payment-methods";
+    const NAME: &'static str = "NewBankAccount";
+    type Done = BankAccount;
+}
+impl Command for ChangeBankAccount {
+    const SERVICE: &'static str = "payment-methods";
+    const NAME: &'static str = "ChangeBankAccount";
+    type Done = BankAccount;
+}
+
+impl Commit<NewBankAccount> for PaymentMethods {
+    fn commit(&self, work: &mut Work<'_, '_>, batch: &[NewBankAccount]) -> Results<BankAccount> {
+        let key = &self.config.sealing_key;
+        let mut results = Vec::with_capacity(batch.len());
+        for NewBankAccount { account, number, details } in batch {
+            let fingerprint = key.fingerprint(&details.routing_number, number);
+            if store::is_linked(work.tx, *account, &fingerprint)? {
+                let what = "this bank account is linked already";
+                results.push(Err(Refusal::new(Code::Conflict, what)));
+                continue;
+            }
+            let id = BankAccountId(work.fresh(account.bucket()));
+            let mut nonce = [0; NONCE_BYTES];
+            work.secret(&mut nonce);
+            let bank = BankAccount {
+                id,
+                account: *account,
+                fingerprint,
+                status: Status::New,
+                holder_name: details.holder_name.clone(),
+                holder_type: details.holder_type.clone(),
+                bank_account_type: details.bank_account_type.clone(),
+                routing_number: details.routing_number.clone(),
+                last_four: number.last_four().to_owned(),
+                sealed: key.seal(id, number, nonce),
+                attempts: 0,
+                disabled: None,
+                created: work.now,
+                updated: work.now,
+            };
+            events::add_bank(work, &bank)?;
+            results.push(Ok(bank));
+        }
+        Ok(results)
+    }
+}
+
+impl Commit<ChangeBankAccount> for PaymentMethods {
+    fn commit(&self, work: &mut Work<'_, '_>, batch: &[ChangeBankAccount]) -> Results<BankAccount> {
+        let mut results = Vec::with_capacity(batch.len());
+        for command in batch {
+            let found = store::load_banks(work.tx, &[command.bank_account])?.pop();
+            let Some(bank) = found.filter(|bank| bank.account == command.account) else {
+                results.push(Err(Refusal::not_found("bank account")));
+                continue;
+            };
+            results.push(match domain::decide(&bank, command.input, work.now) {
+                Decision::Refused(refusal) => Err(refusal),
+                decision => Ok(events::apply(work, decision)?.map_or(bank, |changed| *changed)),
+            });
+        }
+        Ok(results)
+    }
+}
+
+impl Answer<LinkBankAccount> for PaymentMethods {
+    async fn answer(
+        &self,
+        ask: Ask<LinkBankAccount>,
+    ) -> Result<Answered<LinkBankAccount>, Refusal> {
+        let mut details = ask.body.account;
+        let checked = domain::check_details(&details);
+        let number = AccountNumber::new(std::mem::take(&mut details.account_number));
+        checked?;
+        let command = NewBankAccount { account: ask.path.account, number, details };
+        Ok(Answered::ok(&ask.platform.commit(command).await?.shown()))
+    }
+}
+
+impl Answer<ListBankAccounts> for PaymentMethods {
+    async fn answer(
+        &self,
+        ask: Ask<ListBankAccounts>,
+    ) -> Result<Answered<ListBankAccounts>, Refusal> {
+        let account = ask.path.account;
+        let banks = ask.platform.read(move |tx| store::list_banks(tx, account)).await?;
+        Ok(Answered::ok(&banks.iter().map(BankAccount::shown).collect()))
+    }
+}
+
+impl Answer<GetBankAccount> for PaymentMethods {
+    async fn answer(&self, ask: Ask<GetBankAccount>) -> Result<Answered<GetBankAccount>, Refusal> {
+        let (account, id) = (ask.path.account, ask.path.bank_account);
+        let banks = ask.platform.read(move |tx| store::load_banks(tx, &[id])).await?;
+        let own = |bank: &&BankAccount| bank.account == account && bank.disabled.is_none();
+        let bank = banks.iter().find(own).ok_or_else(|| Refusal::not_found("bank account"))?;
+        Ok(Answered::ok(&bank.shown()))
+    }
+}
+
+impl Answer<DisableBankAccount> for PaymentMethods {
+    async fn answer(
+        &self,
+        ask: Ask<DisableBankAccount>,
+    ) -> Result<Answered<DisableBankAccount>, Refusal> {
+        let (account, bank_account) = (ask.path.account, ask.path.bank_account);
+        let command = ChangeBankAccount { account, bank_account, input: Input::Disable };
+        ask.platform.commit(command).await?;
+        Ok(Answered::ok(&Nothing {}))
+    }
+}
+
+impl Answer<InitiateMicroDeposits> for PaymentMethods {
+    async fn answer(
+        &self,
+        ask: Ask<InitiateMicroDeposits>,
+    ) -> Result<Answered<InitiateMicroDeposits>, Refusal> {
+        let (account, bank_account) = (ask.path.account, ask.path.bank_account);
+        let input = Input::StartDeposits { sandbox: self.config.sandbox };
+        ask.platform.commit(ChangeBankAccount { account, bank_account, input }).await?;
+        Ok(Answered::ok(&Nothing {}))
+    }
+}
+
+impl Answer<CompleteMicroDeposits> for PaymentMethods {
+    async fn answer(
+        &self,
+        ask: Ask<CompleteMicroDeposits>,
+    ) -> Result<Answered<CompleteMicroDeposits>, Refusal> {
+        let (account, bank_account) = (ask.path.account, ask.path.bank_account);
+        let input = Input::NameDeposits(ask.body.amounts);
+        let command = ChangeBankAccount { account, bank_account, input };
+        domain::deposits_answer(&ask.platform.commit(command).await?)?;
+        Ok(Answered::ok(&Nothing {}))
+    }
+}
+
+impl Answer<ListPaymentMethods> for PaymentMethods {
+    async fn answer(
+        &self,
+        ask: Ask<ListPaymentMethods>,
+    ) -> Result<Answered<ListPaymentMethods>, Refusal> {
+        let (account, query) = (ask.path.account, ask.query);
+        let read = ask.platform.read(move |tx| {
+            Ok((store::list_methods(tx, account)?, store::list_banks(tx, account)?))
+        });
+        let (methods, banks) = read.await?;
+        let kind = query.payment_method_type.as_deref();
+        let fitting = methods.iter().filter(|method| method.fits(query.source_id, kind));
+        Ok(Answered::ok(&fitting.map(|method| method.shown(bank_of(method, &banks))).collect()))
+    }
+}
+
+fn load_banks_of(tx: &mut Tx<'_>, methods: &[Method]) -> Result<Vec<BankAccount>, Error> {
+    let ids: BTreeSet<BankAccountId> = methods.iter().filter_map(Method::bank_account).collect();
+    let ids: Vec<BankAccountId> = ids.into_iter().collect();
+    store::load_banks(tx, &ids)
+}
+
+fn bank_of<'b>(method: &Method, banks: &'b [BankAccount]) -> Option<&'b BankAccount> {
+    banks.iter().find(|bank| method.bank_account() == Some(bank.id))
+}
+
+impl Answer<GetPaymentMethod> for PaymentMethods {
+    async fn answer(
+        &self,
+        ask: Ask<GetPaymentMethod>,
+    ) -> Result<Answered<GetPaymentMethod>, Refusal> {
+        let (account, id) = (ask.path.account, ask.path.method);
+        let read = ask.platform.read(move |tx| {
+            let methods = store::load_methods(tx, &[id])?;
+            let banks = load_banks_of(tx, &methods)?;
+            Ok((methods, banks))
+        });
+        let (methods, banks) = read.await?;
+        let own = |method: &&Method| method.account == account && method.enabled;
+        let method =
+            methods.iter().find(own).ok_or_else(|| Refusal::not_found("payment method"))?;
+        Ok(Answered::ok(&method.shown(bank_of(method, &banks))))
+    }
+}
+
+impl Answer<ResolvePaymentMethods> for PaymentMethods {
+    async fn answer(
+        &self,
+        ask: Ask<ResolvePaymentMethods>,
+    ) -> Result<Answered<ResolvePaymentMethods>, Refusal> {
+        let ids: Result<Vec<PaymentMethodId>, _> =
+            ask.query.ids.split(',').take(RESOLVED_MOST + 1).map(str::parse).collect();
+        let ids = ids.ok().filter(|ids| ids.len() <= RESOLVED_MOST);
+        let ids = ids.ok_or_else(|| Refusal::field("ids", "is one to 100 ids"))?;
+        let details = ask.query.details == Some(true);
+        let read = ask.platform.read(move |tx| {
+            let methods = store::load_methods(tx, &ids)?;
+            let banks = if details { load_banks_of(tx, &methods)? } else { Vec::new() };
+            Ok((methods, banks))
+        });
+        let (methods, banks) = read.await?;
+        let methods =
+            methods.iter().map(|method| method.resolved(bank_of(method, &banks))).collect();
+        Ok(Answered::ok(&Resolved { methods }))
+    }
+}
+
+impl Answer<Reveal> for PaymentMethods {
+    async fn answer(&self, ask: Ask<Reveal>) -> Result<Answered<Reveal>, Refusal> {
+        let asked = asked_versions(&ask.query.methods)
+            .ok_or_else(|| Refusal::field("methods", "is up to 256 paymentMethodID:version"))?;
+        let ids: Vec<PaymentMethodId> = asked.iter().map(|(id, _)| *id).collect();
+        let read = ask.platform.read(move |tx| {
+            let methods = store::load_methods(tx, &ids)?;
+            let banks = load_banks_of(tx, &methods)?;
+            Ok((methods, banks))
+        });
+        let (methods, banks) = read.await?;
+        let methods: BTreeMap<_, _> = methods.iter().map(|method| (method.id, method)).collect();
+        let banks: BTreeMap<_, _> = banks.iter().map(|bank| (bank.id, bank)).collect();
+        let mut revealed = Revealed { methods: Vec::with_capacity(asked.len()) };
+        for (id, version) in asked {
+            let method = methods.get(&id).filter(|method| method.may_reveal(version));
+            let bank = method.and_then(|method| banks.get(&method.bank_account()?));
+            revealed.methods.push(reveal(&self.config.sealing_key, id, version, bank.copied())?);
+        }
+        let answer = Answered::ok(&revealed);
+        revealed.methods.iter_mut().for_each(|method| method.account_number.zeroize());
+        Ok(answer)
+    }
+}
+
+/// The methods and versions of a query, at most [`REVEALED_MOST`].
+fn asked_versions(query: &str) -> Option<Vec<(PaymentMethodId, i64)>> {
+    let asked = query.split(',').take(REVEALED_MOST + 1).map(|item| {
+        let (id, version) = item.split_once(':')?;
+        Some((id.parse().ok()?, version.parse().ok()?))
+    });
+    asked.collect::<Option<Vec<_>>>().filter(|asked| asked.len() <= REVEALED_MOST)
+}
+
+/// One opened method; revoked where there is no bank account to open.
+fn reveal(
+    key: &SealingKey,
+    payment_method_id: PaymentMethodId,
+    version: i64,
+    bank: Option<&BankAccount>,
+) -> Result<RevealedMethod, Refusal> {
+    let Some(bank) = bank else {
+        let (holder_name, routing_number) = (String::new(), String::new());
+        return Ok(RevealedMethod {
+            payment_method_id,
+            version,
+            revoked: true,
+            holder_name,
+            routing_number,
+            account_number: String::new(),
+        });
+    };
+    let number = key
+        .open(bank.id, &bank.sealed)
+        .ok_or_else(|| Refusal::new(Code::Internal, "a sealed account number cannot be opened"))?;
+    Ok(contract::RevealedMethod {
+        payment_method_id,
+        version,
+        revoked: false,
+        holder_name: bank.holder_name.clone(),
+        routing_number: bank.routing_number.clone(),
+        account_number: number.digits().to_owned(),
+    })
+}

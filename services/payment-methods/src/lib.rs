@@ -1,0 +1,70 @@
+//! payment-methods: bank accounts, and the ways to pay from or to a wallet or a bank account.
+//!
+//! *Owns*: bank accounts with their sealed numbers, payment methods with their versions.
+//! *Answers*: `/accounts/{accountID}/bank-accounts` and `.../payment-methods`; for the other
+//! services the look-up of a transfer's two methods (step 2 of the road), and `Reveal`, which opens
+//! numbers for the rail that is about to claim.
+//! *Handles*: `wallet.created` (a wallet becomes a method), `rail.outcome` (a hard refusal ends a
+//! bank account and its methods).
+//! *Emits*: `bankAccount.created`, `bankAccount.updated`, `paymentMethod.enabled`,
+//! `paymentMethod.disabled`.
+//! *Never*: lets an account number into a row, event, log or error unsealed, or knows a transfer.
+
+mod domain;
+mod events;
+mod http;
+mod store;
+
+use std::sync::Arc;
+
+use contracts::{
+    ledger::WalletCreated,
+    payment_methods::{
+        BankAccountCreated, BankAccountUpdated, CompleteMicroDeposits, DisableBankAccount,
+        GetBankAccount, GetPaymentMethod, InitiateMicroDeposits, LinkBankAccount, ListBankAccounts,
+        ListPaymentMethods, PaymentMethodDisabled, PaymentMethodEnabled, ResolvePaymentMethods,
+        Reveal,
+    },
+    rails::RailOutcome,
+};
+use runtime::{Service, Tier};
+
+pub use domain::sealing::SealingKey;
+
+/// How this service runs.
+pub struct Config {
+    /// Micro-deposits are 0 and 0 and arrive at once; otherwise there is no rail to send them.
+    pub sandbox: bool,
+    /// The key that account numbers are sealed under, from a file outside the database.
+    pub sealing_key: SealingKey,
+}
+
+/// The service's state: its configuration.
+pub struct PaymentMethods {
+    config: Config,
+}
+
+/// The service with its wiring.
+pub fn service(config: Config) -> Service<PaymentMethods> {
+    Service::new("payment-methods", Tier::Service, Arc::new(PaymentMethods { config }))
+        .tables(store::TABLES, store::MIGRATIONS)
+        .starts(|state, tx| store::check_sealing_key(tx, &state.config.sealing_key))
+        .answers::<LinkBankAccount>()
+        .answers::<ListBankAccounts>()
+        .answers::<GetBankAccount>()
+        .answers::<DisableBankAccount>()
+        .answers::<InitiateMicroDeposits>()
+        .answers::<CompleteMicroDeposits>()
+        .answers::<ListPaymentMethods>()
+        .answers::<GetPaymentMethod>()
+        .answers::<ResolvePaymentMethods>()
+        .answers::<Reveal>()
+        .commits::<http::NewBankAccount>()
+        .commits::<http::ChangeBankAccount>()
+        .handles::<WalletCreated>()
+        .handles::<RailOutcome>()
+        .emits::<BankAccountCreated>()
+        .emits::<BankAccountUpdated>()
+        .emits::<PaymentMethodEnabled>()
+        .emits::<PaymentMethodDisabled>()
+}

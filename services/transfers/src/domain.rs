@@ -1,0 +1,347 @@
+//! A transfer's nouns, and its status as a monotone lattice over what ledger and rails say.
+//!
+//! Ledger and rail speak on topics of their own, whose order to each other nobody promises. So a
+//! status is a function of the facts known, not of the order in which they came: money that the
+//! ledger released means `failed` or `canceled` only together with the rail's word that says which.
+
+mod trail;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use contracts::{
+    Timestamp,
+    ids::PaymentMethodId,
+    ledger::{PostedState, RefusedReason},
+    rails::{Rail, RailOutcome, RailState},
+    transfers::{Party, TransferStatus},
+};
+
+pub use trail::{Mark, Trail};
+
+/// The payment methods that a transfer can use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum MethodType {
+    #[n(0)]
+    MoovWallet,
+    #[n(1)]
+    RtpCredit,
+}
+
+impl MethodType {
+    /// Moov's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MoovWallet => "moov-wallet",
+            Self::RtpCredit => "rtp-credit",
+        }
+    }
+    /// The type with Moov's name, where a transfer can use it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::MoovWallet, Self::RtpCredit].into_iter().find(|kind| kind.as_str() == name)
+    }
+    /// Whether money may come from it.
+    pub fn is_source(self) -> bool {
+        self == Self::MoovWallet
+    }
+}
+
+/// One side of a transfer, frozen when it was accepted.
+#[derive(Clone, PartialEq, Debug, minicbor::Encode, minicbor::Decode)]
+pub struct Side {
+    #[n(0)]
+    pub party: Party,
+    #[n(1)]
+    pub method: PaymentMethodId,
+    #[n(2)]
+    pub kind: MethodType,
+}
+
+/// Both sides.
+#[derive(Clone, PartialEq, Debug, minicbor::Encode, minicbor::Decode)]
+pub struct Parties {
+    #[n(0)]
+    pub source: Side,
+    #[n(1)]
+    pub destination: Side,
+}
+
+impl Parties {
+    /// The bucket of the home: the source wallet, or the destination's where the source is outside.
+    pub fn bucket(&self) -> u8 {
+        let wallet = self.source.party.wallet_id().or(self.destination.party.wallet_id());
+        wallet.map_or_else(|| self.source.party.account_id().bucket(), |wallet| wallet.bucket())
+    }
+    /// The side that is outside, if any, and its rail.
+    pub fn outside(&self) -> Option<(End, Rail)> {
+        let source = self.source.party.rail().map(|rail| (End::Source, rail));
+        source.or(self.destination.party.rail().map(|rail| (End::Destination, rail)))
+    }
+}
+
+/// Which end of a transfer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Source,
+    Destination,
+}
+
+/// What a caller may add to a transfer.
+#[derive(Clone, PartialEq, Debug, Default, minicbor::Encode, minicbor::Decode)]
+pub struct Extra {
+    #[n(0)]
+    pub description: Option<String>,
+    #[n(1)]
+    pub metadata: Option<BTreeMap<String, String>>,
+    #[n(2)]
+    pub foreign_id: Option<String>,
+}
+
+/// Why a transfer failed, with Moov's names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum Failure {
+    #[n(0)]
+    SourcePaymentError,
+    #[n(1)]
+    DestinationPaymentError,
+    #[n(2)]
+    WalletInsufficientFunds,
+    #[n(3)]
+    ProcessingError,
+}
+
+impl Failure {
+    /// Moov's `failureReason`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SourcePaymentError => "source-payment-error",
+            Self::DestinationPaymentError => "destination-payment-error",
+            Self::WalletInsufficientFunds => "wallet-insufficient-funds",
+            Self::ProcessingError => "processing-error",
+        }
+    }
+}
+
+/// What is remembered beside the status; most wallet transfers have none of it.
+#[derive(Clone, PartialEq, Debug, Default, minicbor::Encode, minicbor::Decode)]
+pub struct Detail {
+    #[n(0)]
+    pub failure: Option<Failure>,
+    /// The rail's last word.
+    #[n(1)]
+    pub rail: Option<RailWord>,
+    /// The ledger gave the held money back.
+    #[n(2)]
+    pub released: bool,
+    /// A cancellation waits for the transfer's end.
+    #[n(3)]
+    pub canceling: bool,
+    /// Something contradicted what was final: a person has to look.
+    #[n(4)]
+    pub alarm: bool,
+}
+
+/// A rail's word on a transfer.
+#[derive(Clone, PartialEq, Debug, minicbor::Encode, minicbor::Decode)]
+pub struct RailWord {
+    #[n(0)]
+    pub rail: Rail,
+    #[n(1)]
+    pub state: RailState,
+    #[n(2)]
+    pub network_code: Option<String>,
+    #[n(3)]
+    pub failure_code: Option<String>,
+    #[n(4)]
+    pub reference: Option<String>,
+}
+
+impl From<&RailOutcome> for RailWord {
+    fn from(outcome: &RailOutcome) -> Self {
+        Self {
+            rail: outcome.rail,
+            state: outcome.state,
+            network_code: outcome.network_code.clone(),
+            failure_code: outcome.failure_code.clone(),
+            reference: outcome.reference.clone(),
+        }
+    }
+}
+
+/// The part of a transfer that changes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Progress {
+    pub status: TransferStatus,
+    pub completed: Option<Timestamp>,
+    pub detail: Detail,
+}
+
+impl Progress {
+    /// Accepted, nothing else known.
+    pub fn created() -> Self {
+        Self { status: TransferStatus::Created, completed: None, detail: Detail::default() }
+    }
+}
+
+/// What ledger or rail says.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Input {
+    Reserved,
+    Refused(RefusedReason),
+    Books(PostedState),
+    Rail(RailWord),
+}
+
+/// What follows from an input.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Decision {
+    /// The new state; the status differs from the old one where the change is public.
+    Done(Progress),
+    /// Known already, or too late to matter.
+    AlreadyDone,
+    /// It contradicts what is final: nothing moves, a person is told.
+    Alarm(&'static str),
+}
+
+/// Whether no event can bring about another ending (but that a completed one may be reversed).
+pub fn is_final(status: TransferStatus) -> bool {
+    use TransferStatus::{Canceled, Completed, Failed, Reversed};
+    matches!(status, Completed | Failed | Canceled | Reversed)
+}
+
+/// Whether a public status may follow another: the table of invariant V8.
+pub fn may_follow(before: TransferStatus, after: TransferStatus) -> bool {
+    use TransferStatus::{Canceled, Completed, Created, Failed, Pending, Queued, Reversed};
+    match before {
+        Created => after != Created,
+        Queued => !matches!(after, Created | Queued),
+        Pending => matches!(after, Completed | Failed | Canceled | Reversed),
+        Completed => after == Reversed,
+        Failed | Canceled | Reversed => false,
+    }
+}
+
+/// The next state of a transfer whose `outside` end, if any, is on a rail.
+pub fn decide(state: &Progress, outside: Option<End>, input: &Input, now: Timestamp) -> Decision {
+    match input {
+        Input::Reserved => {
+            if state.status < TransferStatus::Pending {
+                moved(state, TransferStatus::Pending, now)
+            } else {
+                Decision::AlreadyDone
+            }
+        }
+        Input::Refused(reason) => refused(state, *reason, now),
+        Input::Books(PostedState::Posted) => match state.status {
+            TransferStatus::Completed | TransferStatus::Reversed => Decision::AlreadyDone,
+            _ => moved(state, TransferStatus::Completed, now),
+        },
+        Input::Books(PostedState::Reversed) => match state.status {
+            TransferStatus::Reversed => Decision::AlreadyDone,
+            _ => moved(state, TransferStatus::Reversed, now),
+        },
+        Input::Books(PostedState::Voided) => voided(state, outside, now),
+        Input::Rail(word) => rail(state, outside, word, now),
+    }
+}
+
+/// The same state with another status, where that may follow.
+fn moved(state: &Progress, status: TransferStatus, now: Timestamp) -> Decision {
+    if !may_follow(state.status, status) {
+        return Decision::Alarm("a final status was contradicted");
+    }
+    let mut next = state.clone();
+    next.status = status;
+    if status == TransferStatus::Completed {
+        next.completed = Some(now);
+    }
+    Decision::Done(next)
+}
+
+fn refused(state: &Progress, reason: RefusedReason, now: Timestamp) -> Decision {
+    let (status, failure) = match reason {
+        RefusedReason::Canceled => (TransferStatus::Canceled, None),
+        RefusedReason::InsufficientFunds => {
+            (TransferStatus::Failed, Some(Failure::WalletInsufficientFunds))
+        }
+        RefusedReason::NoSuchWallet | RefusedReason::Overflow => {
+            (TransferStatus::Failed, Some(Failure::ProcessingError))
+        }
+    };
+    if state.status == status {
+        return Decision::AlreadyDone;
+    }
+    with_failure(moved(state, status, now), failure)
+}
+
+fn with_failure(decision: Decision, failure: Option<Failure>) -> Decision {
+    match decision {
+        Decision::Done(mut next) => {
+            next.detail.failure = failure;
+            Decision::Done(next)
+        }
+        other => other,
+    }
+}
+
+fn voided(state: &Progress, outside: Option<End>, now: Timestamp) -> Decision {
+    use TransferStatus::{Canceled, Completed, Failed, Reversed};
+    match state.status {
+        Failed | Canceled => Decision::AlreadyDone,
+        Completed | Reversed => Decision::Alarm("money that had moved was released"),
+        _ => {
+            let mut next = state.clone();
+            next.detail.released = true;
+            ended(next, outside, now)
+        }
+    }
+}
+
+/// A released transfer ends as the rail said; until the rail's word is here, it goes on waiting.
+fn ended(state: Progress, outside: Option<End>, now: Timestamp) -> Decision {
+    let word = state.detail.rail.as_ref().map(|word| word.state);
+    if !state.detail.released || is_final(state.status) {
+        return Decision::Done(state);
+    }
+    match word {
+        Some(RailState::Canceled) => moved(&state, TransferStatus::Canceled, now),
+        Some(RailState::Rejected) => {
+            let failure = match outside {
+                Some(End::Source) => Failure::SourcePaymentError,
+                Some(End::Destination) => Failure::DestinationPaymentError,
+                None => Failure::ProcessingError,
+            };
+            with_failure(moved(&state, TransferStatus::Failed, now), Some(failure))
+        }
+        Some(RailState::Accepted) => Decision::Alarm("accepted money was released"),
+        Some(RailState::Pending) | None => Decision::Done(state),
+    }
+}
+
+fn rail(state: &Progress, outside: Option<End>, word: &RailWord, now: Timestamp) -> Decision {
+    use RailState::{Accepted, Canceled, Pending, Rejected};
+    let known = state.detail.rail.as_ref().map(|word| word.state);
+    let unsettled = matches!(state.status, TransferStatus::Failed | TransferStatus::Canceled);
+    match (known, word.state) {
+        (Some(Accepted | Rejected | Canceled), Pending) => return Decision::AlreadyDone,
+        (Some(known), new) if known == new && new != Pending => return Decision::AlreadyDone,
+        (Some(Accepted), Canceled) | (Some(Rejected), Accepted | Canceled) => {
+            return Decision::Alarm("the rail contradicts its final word");
+        }
+        (Some(Canceled), Accepted | Rejected) => {
+            return Decision::Alarm("the rail went on with what it had cancelled");
+        }
+        (_, Accepted) if unsettled => {
+            return Decision::Alarm("the rail accepted what had ended without it");
+        }
+        // Nothing new, a refusal after acceptance (a return), or the first word of all.
+        _ => {}
+    }
+    let mut next = state.clone();
+    next.detail.rail = Some(word.clone());
+    ended(next, outside, now)
+}

@@ -1,0 +1,238 @@
+//! Transfers as Moov shows them: one, and lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contracts::{
+    Code, Refusal,
+    ids::{AccountId, PaymentMethodId, TransferId},
+    payment_methods::{BankAccount, MethodWallet, ResolvePaymentMethods},
+    rails::{Rail, RailState},
+    transfers::{
+        Cancellation, GetTransfer, InstantBankDetails, ListTransfers, ListTransfersQuery, Party,
+        Transfer, TransferAccount, TransferParty, TransferStatus, Waiting,
+    },
+};
+use runtime::{Answer, Answered, Ask, Platform};
+
+use crate::{
+    Transfers,
+    domain::{Progress, Side},
+    store::{self, Filter, Record},
+};
+
+/// Payment methods asked for in one question.
+const METHODS_MOST: usize = 100;
+/// Rows of a page where the caller names no number, and at most.
+const COUNT: (u32, u32) = (200, 1_000);
+/// How far the ordered part of ids may be ahead of the clock, after the clock was set back.
+const CLOCK_MARGIN_MILLIS: i64 = 24 * 60 * 60 * 1_000;
+
+type Banks = BTreeMap<PaymentMethodId, BankAccount>;
+
+impl Answer<GetTransfer> for Transfers {
+    async fn answer(&self, ask: Ask<GetTransfer>) -> Result<Answered<GetTransfer>, Refusal> {
+        let path = &ask.path;
+        let record = self.visible(&ask.platform, path.account, path.transfer).await?;
+        Ok(Answered::ok(&self.show(&ask.platform, &record).await?))
+    }
+}
+
+impl Answer<ListTransfers> for Transfers {
+    async fn answer(&self, ask: Ask<ListTransfers>) -> Result<Answered<ListTransfers>, Refusal> {
+        let filter = filter(ask.path.account, &ask.query, &ask.platform)?;
+        let (indexes, on) = (self.indexes.clone(), ask.platform.store().clone());
+        // A list may read many rows: not on a thread that answers others.
+        let reading = move || on.read(|tx| store::list(tx, &indexes, &filter));
+        let records = tokio::task::spawn_blocking(reading)
+            .await
+            .map_err(|_| Refusal::new(Code::Internal, "the list broke off"))?
+            .map_err(|error| {
+                tracing::error!(error = &error as &dyn std::error::Error, "a list failed");
+                Refusal::new(Code::Unavailable, "the store cannot be read now").retry_after(1)
+            })?;
+        Ok(Answered::ok(&self.show_many(&ask.platform, &records).await?))
+    }
+}
+
+fn filter(
+    viewer: AccountId,
+    query: &ListTransfersQuery,
+    platform: &Platform,
+) -> Result<Filter, Refusal> {
+    let accounts = query.account_ids.as_deref().unwrap_or_default();
+    let accounts: Result<Vec<AccountId>, _> =
+        accounts.split(',').filter(|id| !id.is_empty()).map(str::parse).collect();
+    let accounts = accounts.map_err(|_| Refusal::field("accountIDs", "not a list of UUIDs"))?;
+    if accounts.len() > 100 {
+        return Err(Refusal::field("accountIDs", "has at most 100 accounts"));
+    }
+    let count = query.count.unwrap_or(COUNT.0);
+    if count == 0 || count > COUNT.1 {
+        return Err(Refusal::field("count", "must be from 1 to 1000"));
+    }
+    // An id's time is machine time, at most as far behind business time as that was moved ahead.
+    let offset = platform.clock().offset_micros();
+    let lowest = query.start.map(|start| row_at(start.plus_micros(-offset).millis()));
+    let end = query.end.map(|end| row_at(end.millis().saturating_add(CLOCK_MARGIN_MILLIS)));
+    let before = query.before.map(|before| before.row());
+    Ok(Filter {
+        viewer,
+        accounts,
+        status: query.status,
+        start: query.start,
+        end: query.end,
+        foreign_id: query.foreign_id.clone(),
+        rows: (lowest.unwrap_or(0), before.into_iter().chain(end).min()),
+        skip: query.skip.unwrap_or(0) as usize,
+        count: count as usize,
+    })
+}
+
+/// The lowest row of a millisecond.
+fn row_at(millis: i64) -> i64 {
+    millis.clamp(0, i64::MAX >> 12) << 12
+}
+
+impl Transfers {
+    /// A transfer, with why it waits where its rail says so.
+    pub async fn show(&self, platform: &Platform, record: &Record) -> Result<Transfer, Refusal> {
+        let mut shown = self.show_many(platform, std::slice::from_ref(record)).await?;
+        let mut transfer = shown.pop().expect("one record gives one transfer");
+        if let Some((_, rail)) = record.parties.outside()
+            && record.progress.status == TransferStatus::Pending
+        {
+            transfer.waiting = waiting(platform, rail, record.id).await;
+        }
+        Ok(transfer)
+    }
+    async fn show_many(
+        &self,
+        platform: &Platform,
+        records: &[Record],
+    ) -> Result<Vec<Transfer>, Refusal> {
+        let ids: Vec<TransferId> = records.iter().map(|record| record.id).collect();
+        let mut cancellations = platform.read(move |tx| store::cancellations(tx, &ids)).await?;
+        let banks = banks(platform, records).await;
+        let shown = records.iter().map(|record| {
+            let cancellations = cancellations.remove(&record.id).unwrap_or_default();
+            let cancellations = cancellations.iter().map(cancellation).collect();
+            transfer(platform, record, cancellations, &banks)
+        });
+        Ok(shown.collect())
+    }
+}
+
+/// A cancellation as Moov shows it.
+pub fn cancellation(stored: &store::Cancellation) -> Cancellation {
+    Cancellation {
+        cancellation_id: stored.id,
+        status: stored.status.as_str().to_owned(),
+        created_on: stored.created,
+    }
+}
+
+/// The bank accounts behind these transfers; without payment-methods, none.
+async fn banks(platform: &Platform, records: &[Record]) -> Banks {
+    let sides = records.iter().flat_map(|r| [&r.parties.source, &r.parties.destination]);
+    let outside = sides.filter(|side| side.party.rail().is_some());
+    let methods: BTreeSet<PaymentMethodId> = outside.map(|side| side.method).collect();
+    let methods: Vec<String> = methods.iter().map(ToString::to_string).collect();
+    let mut banks = Banks::new();
+    for some in methods.chunks(METHODS_MOST) {
+        let path = format!("/internal/payment-methods?ids={}&details=true", some.join(","));
+        let Ok(called) = platform.call::<ResolvePaymentMethods>("transfers", &path).await else {
+            continue;
+        };
+        let found = called.reply.methods.into_iter();
+        banks.extend(found.filter_map(|m| Some((m.payment_method_id, m.bank_account?))));
+    }
+    banks
+}
+
+/// Why it waits, as its rail says; nothing where the rail is silent.
+async fn waiting(platform: &Platform, rail: Rail, transfer: TransferId) -> Option<Waiting> {
+    let service = rail.service();
+    let path = format!("/internal/{service}/waiting?transfer={transfer}");
+    let (body, _) = platform.fetch(service, &path).await.ok()?;
+    serde_json::from_slice(&body).ok()
+}
+
+fn transfer(
+    platform: &Platform,
+    record: &Record,
+    cancellations: Vec<Cancellation>,
+    banks: &Banks,
+) -> Transfer {
+    let progress = &record.progress;
+    let extra = record.extra.clone().unwrap_or_default();
+    let shown = |side: &Side| party(platform, record.id, side, progress, banks);
+    let failure = progress.detail.failure.filter(|_| progress.status == TransferStatus::Failed);
+    Transfer {
+        transfer_id: record.id,
+        created_on: record.created,
+        completed_on: progress.completed,
+        status: progress.status,
+        failure_reason: failure.map(|failure| failure.as_str().to_owned()),
+        source: shown(&record.parties.source),
+        destination: shown(&record.parties.destination),
+        amount: record.amount,
+        description: extra.description,
+        metadata: extra.metadata,
+        foreign_id: extra.foreign_id,
+        cancellations,
+        waiting: None,
+        needs_attention: progress.detail.alarm,
+    }
+}
+
+fn party(
+    platform: &Platform,
+    transfer: TransferId,
+    side: &Side,
+    progress: &Progress,
+    banks: &Banks,
+) -> TransferParty {
+    let account_id = side.party.account_id();
+    let known = platform.access().account(account_id);
+    let account = TransferAccount {
+        account_id,
+        email: known.as_ref().and_then(|known| known.email.clone()),
+        display_name: known.map(|known| known.display_name.clone()).unwrap_or_default(),
+    };
+    let instant = match &side.party {
+        Party::External { rail: Rail::Rtp, .. } => Some(instant(transfer, progress)),
+        _ => None,
+    };
+    TransferParty {
+        payment_method_id: side.method,
+        payment_method_type: side.kind.as_str().to_owned(),
+        account,
+        wallet: side.party.wallet_id().map(|wallet_id| MethodWallet { wallet_id }),
+        bank_account: banks.get(&side.method).cloned(),
+        instant_bank_details: instant.clone(),
+        rtp_details: instant,
+    }
+}
+
+/// What the instant rail did with a transfer.
+fn instant(transfer: TransferId, progress: &Progress) -> InstantBankDetails {
+    let word = progress.detail.rail.as_ref();
+    let code = word.and_then(|word| word.network_code.clone());
+    let unsent = matches!(progress.status, TransferStatus::Failed | TransferStatus::Canceled);
+    let status = match word.map(|word| word.state) {
+        None if unsent => "failed",
+        None => "initiated",
+        Some(RailState::Pending) if code.as_deref() == Some("ACWP") => "accepted-without-posting",
+        Some(RailState::Pending) => "initiated",
+        Some(RailState::Accepted) => "completed",
+        Some(RailState::Rejected | RailState::Canceled) => "failed",
+    };
+    InstantBankDetails {
+        network: Rail::Rtp.service().to_owned(),
+        status: status.to_owned(),
+        network_response_code: code,
+        failure_code: word.and_then(|word| word.failure_code.clone()),
+        // 36 characters do not fit into a message: the id without its dashes.
+        end_to_end_id: Some(transfer.0.simple().to_string()),
+    }
+}

@@ -1,0 +1,82 @@
+//! Transfers: takes a request to move money, makes it durable, and tells how it ends.
+//!
+//! *Owns*: transfers with their idempotency keys, cancellations; two indexes filled late.
+//! *Answers*: the public transfers API, timelines, the internal events of a transfer.
+//! *Handles*: `ledger.reserved`, `ledger.refused`, `ledger.posted`, `rail.outcome`.
+//! *Emits*: `transfer.created`, `transfer.updated`, `transfer.cancel_requested`.
+//! *Never*: holds money, knows a rail's format, opens an account number, makes a second hop.
+
+mod domain;
+mod events;
+mod http;
+pub mod store;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use contracts::{
+    ids::TransferId,
+    ledger::{LedgerPosted, LedgerRefused, LedgerReserved},
+    payment_methods::ResolvePaymentMethods,
+    rails::RailOutcome,
+    transfers::{
+        CreateCancellation, CreateTransfer, GetCancellation, GetTimeline, GetTransfer,
+        ListCancellations, ListTransferEvents, ListTransfers, TransferCancelRequested,
+        TransferCreated, TransferUpdated,
+    },
+};
+use parking_lot::Mutex;
+use runtime::{Service, Tier};
+
+use crate::http::{Cancel, NewTransfer, Waiters};
+use crate::store::{Indexes, Record};
+
+/// What the service keeps in memory.
+pub struct Transfers {
+    indexes: Indexes,
+    /// Transfers that the commit under way has appended: its consumers need not read them again.
+    fresh: Mutex<BTreeMap<TransferId, Record>>,
+    waiters: Waiters,
+}
+
+/// The service on a store, with its wiring.
+pub fn service(on: &::store::Store) -> Service<Transfers> {
+    let state = Transfers {
+        indexes: Indexes::new(on),
+        fresh: Mutex::new(BTreeMap::new()),
+        waiters: Waiters::default(),
+    };
+    Service::new("transfers", Tier::Service, Arc::new(state))
+        .tables(store::TABLES, store::MIGRATIONS)
+        .answers::<CreateTransfer>()
+        .answers::<GetTransfer>()
+        .answers::<ListTransfers>()
+        .answers::<CreateCancellation>()
+        .answers::<ListCancellations>()
+        .answers::<GetCancellation>()
+        .answers::<GetTimeline>()
+        .answers::<ListTransferEvents>()
+        .commits::<NewTransfer>()
+        .commits::<Cancel>()
+        .handles::<LedgerReserved>()
+        .handles::<LedgerRefused>()
+        .handles::<LedgerPosted>()
+        .handles::<RailOutcome>()
+        .emits::<TransferCreated>()
+        .emits::<TransferUpdated>()
+        .emits::<TransferCancelRequested>()
+        .calls::<ResolvePaymentMethods>()
+        .starts(|state, tx| Ok(state.indexes.restore(tx)?))
+        .merges(|state, tx| state.indexes.merge(tx))
+        .remembers(Transfers::committed, Transfers::rolled_back)
+}
+
+impl Transfers {
+    fn committed(&self) {
+        self.indexes.committed();
+        self.fresh.lock().clear();
+    }
+    fn rolled_back(&self) {
+        self.indexes.rolled_back();
+        self.fresh.lock().clear();
+    }
+}

@@ -1,0 +1,214 @@
+//! Invariants over the stored transfers: one per key, statuses as the events demand, legal ways.
+
+use contracts::{
+    Event, Timestamp,
+    exchanges::EventPlace,
+    ids::TransferId,
+    ledger::{LedgerPosted, LedgerRefused, LedgerReserved},
+    rails::RailOutcome,
+    transfers::{TransferCreated, TransferStatus, TransferUpdated},
+};
+use runtime::Stored;
+use store::{Engine, Result, Sql, Tx, Value};
+
+use super::{Indexes, Record, corrupt, load_many};
+use crate::domain::{Decision, End, Input, Progress, decide, is_final, may_follow};
+
+static FIRST_PAGE: Sql =
+    Sql::new("SELECT id, tail FROM transfers_transfer ORDER BY bucket, id, tail LIMIT 5000");
+static PAGE: Sql = Sql::new(
+    "SELECT id, tail FROM transfers_transfer WHERE (bucket, id, tail) > ($1, $2, $3) \
+     ORDER BY bucket, id, tail LIMIT 5000",
+);
+static FIRST_PAGE_EMBEDDED: Sql =
+    Sql::new("SELECT id, tail FROM transfers_transfer ORDER BY id LIMIT 5000");
+static PAGE_EMBEDDED: Sql =
+    Sql::new("SELECT id, tail FROM transfers_transfer WHERE id > $1 ORDER BY id LIMIT 5000");
+static TWICE: Sql = Sql::new(
+    "SELECT key_hash, COUNT(*) FROM transfers_transfer GROUP BY key_hash HAVING COUNT(*) > 1",
+);
+
+/// Faults named in one answer at most.
+const FAULTS_MOST: usize = 100;
+
+/// What a check counted, and what it found wrong.
+pub type Checked = (u64, Vec<String>);
+
+/// How a check reads an event: by topic and place.
+pub type ReadEvent<'r> =
+    dyn FnMut(&mut Tx<'_>, &'static str, EventPlace) -> Result<Option<Stored>> + 'r;
+
+/// Every transfer, in pages; `each` may read more.
+fn each_record(
+    tx: &mut Tx<'_>,
+    mut each: impl FnMut(&mut Tx<'_>, &Record) -> Result<()>,
+) -> Result<u64> {
+    let mut counted = 0;
+    let mut last: Option<TransferId> = None;
+    loop {
+        let row = |row: &store::Row<'_>| Ok(TransferId::from_parts(row.int(0)?, row.int(1)?));
+        let ids = match (tx.engine(), last) {
+            (Engine::Sqlite, None) => tx.query(&FIRST_PAGE_EMBEDDED, &[], row)?,
+            (Engine::Sqlite, Some(id)) => tx.query(&PAGE_EMBEDDED, &[Value::Int(id.row())], row)?,
+            (Engine::Postgres, None) => tx.query(&FIRST_PAGE, &[], row)?,
+            (Engine::Postgres, Some(id)) => {
+                let bucket = Value::Int(i64::from(id.bucket()));
+                tx.query(&PAGE, &[bucket, Value::Int(id.row()), Value::Int(id.tail())], row)?
+            }
+        };
+        let Some(end) = ids.last().copied() else { return Ok(counted) };
+        last = Some(end);
+        let found = load_many(tx, ids.iter().copied())?;
+        for id in &ids {
+            // A row whose bucket is not its id's is found by the page and not by its key.
+            let record = found.get(id).ok_or_else(|| corrupt(&format!("{id} by its key")))?;
+            each(tx, record)?;
+            counted += 1;
+        }
+    }
+}
+
+fn note(faults: &mut Vec<String>, fault: String) {
+    if faults.len() < FAULTS_MOST {
+        faults.push(fault);
+    }
+}
+
+/// V6: one transfer per (tenant, key), and the index of keys names that one.
+pub fn keys_unique(tx: &mut Tx<'_>, indexes: &Indexes) -> Result<Checked> {
+    let mut faults = Vec::new();
+    for (key, count) in tx.query(&TWICE, &[], |row| Ok((row.blob(0)?.to_vec(), row.int(1)?)))? {
+        let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        note(&mut faults, format!("key {key} made {count} transfers"));
+    }
+    let counted = each_record(tx, |tx, record| {
+        let known = indexes.known(tx, &[record.key_hash])?.pop().flatten();
+        if known != Some(record.id) {
+            note(&mut faults, format!("{}: its key names {known:?}", record.id));
+        }
+        Ok(())
+    })?;
+    Ok((counted, faults))
+}
+
+/// One event of a trail, read.
+enum Told {
+    Created,
+    Updated(TransferStatus),
+    Input(Input),
+    Other,
+}
+
+fn told(stored: &Stored) -> Result<Told> {
+    // A stored kind holds the version above its low 16 bits.
+    let kind = stored.kind & 0xffff;
+    let payload = &stored.payload;
+    let bad = |_| corrupt("an event's payload");
+    Ok(match kind {
+        TransferCreated::KIND => Told::Created,
+        TransferUpdated::KIND => {
+            Told::Updated(TransferUpdated::from_compact(payload).map_err(bad)?.status)
+        }
+        LedgerReserved::KIND => Told::Input(Input::Reserved),
+        LedgerRefused::KIND => {
+            Told::Input(Input::Refused(LedgerRefused::from_compact(payload).map_err(bad)?.reason))
+        }
+        LedgerPosted::KIND => {
+            Told::Input(Input::Books(LedgerPosted::from_compact(payload).map_err(bad)?.state))
+        }
+        RailOutcome::KIND => {
+            Told::Input(Input::Rail((&RailOutcome::from_compact(payload).map_err(bad)?).into()))
+        }
+        _ => Told::Other,
+    })
+}
+
+fn tale(tx: &mut Tx<'_>, record: &Record, read: &mut ReadEvent<'_>) -> Result<Vec<Option<Told>>> {
+    let marks: Vec<_> = record.trail.marks().collect();
+    marks
+        .into_iter()
+        .map(|mark| read(tx, mark.topic, mark.at)?.map(|stored| told(&stored)).transpose())
+        .collect()
+}
+
+/// V5, this service's part: each status is the one that the events consumed demand, whatever their
+/// order, with its completion time and its reason.
+pub fn statuses_expected(tx: &mut Tx<'_>, read: &mut ReadEvent<'_>) -> Result<Checked> {
+    let mut faults = Vec::new();
+    let counted = each_record(tx, |tx, record| {
+        let outside = record.parties.outside().map(|(end, _)| end);
+        let mut inputs = Vec::new();
+        for told in tale(tx, record, read)? {
+            match told {
+                Some(Told::Input(input)) => inputs.push(input),
+                None => {
+                    note(&mut faults, format!("{}: an event of its trail is missing", record.id))
+                }
+                _ => {}
+            }
+        }
+        let expected = replay(&inputs, outside);
+        let found = &record.progress;
+        if expected.status != found.status {
+            let (is, due) = (found.status.as_str(), expected.status.as_str());
+            note(&mut faults, format!("{} is {is} where its events say {due}", record.id));
+        }
+        let finished = matches!(found.status, TransferStatus::Completed | TransferStatus::Reversed);
+        if found.completed.is_some() && !finished {
+            note(&mut faults, format!("{} has a time of completion and is not", record.id));
+        }
+        if found.status == TransferStatus::Completed && found.completed.is_none() {
+            note(&mut faults, format!("{} is completed without a time", record.id));
+        }
+        if expected.detail.failure != found.detail.failure {
+            note(&mut faults, format!("{} has another reason than its events", record.id));
+        }
+        if record.amount.value <= 0 {
+            note(&mut faults, format!("{} moves {}", record.id, record.amount));
+        }
+        Ok(())
+    })?;
+    Ok((counted, faults))
+}
+
+fn replay(inputs: &[Input], outside: Option<End>) -> Progress {
+    inputs.iter().fold(Progress::created(), |state, input| {
+        match decide(&state, outside, input, Timestamp(0)) {
+            Decision::Done(next) => next,
+            Decision::AlreadyDone | Decision::Alarm(_) => state,
+        }
+    })
+}
+
+/// V8: each recorded transition is in the table, final is final, and the last one is the row's.
+pub fn transitions_legal(tx: &mut Tx<'_>, read: &mut ReadEvent<'_>) -> Result<Checked> {
+    let mut faults = Vec::new();
+    let counted = each_record(tx, |tx, record| {
+        let mut status = TransferStatus::Created;
+        for (number, told) in tale(tx, record, read)?.into_iter().enumerate() {
+            match told {
+                Some(Told::Created) if number == 0 => {}
+                Some(Told::Updated(next)) => {
+                    if !may_follow(status, next) {
+                        let (from, to) = (status.as_str(), next.as_str());
+                        note(&mut faults, format!("{} went from {from} to {to}", record.id));
+                    }
+                    status = next;
+                }
+                _ if number == 0 => {
+                    note(&mut faults, format!("{} does not begin with its creation", record.id));
+                }
+                _ => {}
+            }
+        }
+        if status != record.progress.status {
+            let (told, is) = (status.as_str(), record.progress.status.as_str());
+            note(&mut faults, format!("{} is {is}, its last event says {told}", record.id));
+        }
+        if record.progress.detail.canceling && is_final(record.progress.status) {
+            note(&mut faults, format!("{} is final and still being cancelled", record.id));
+        }
+        Ok(())
+    })?;
+    Ok((counted, faults))
+}

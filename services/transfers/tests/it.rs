@@ -1,0 +1,16 @@
+//! transfers alone: its API over a store in a temporary directory, its neighbours as stand-ins.
+
+#[path = "it/doubles.rs"]
+mod doubles;
+#[path = "it/harness.rs"]
+mod harness;
+#[path = "it/idempotency.rs"]
+mod idempotency;
+#[path = "it/lists.rs"]
+mod lists;
+#[path = "it/rules.rs"]
+mod rules;
+#[path = "it/statuses.rs"]
+mod statuses;
+#[path = "it/timelines.rs"]
+mod timelines;
