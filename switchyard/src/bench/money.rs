@@ -1,0 +1,116 @@
+//! Wallets with money in them, made through the API as a customer would, many at once.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::{
+    client::Client,
+    exit::{Failure, Outcome},
+    first_start::Credentials,
+};
+
+/// Accounts that are made at the same time.
+const AT_ONCE: usize = 64;
+/// What each wallet gets: 1,000,000.00.
+const FUNDS: i64 = 100_000_000;
+/// What the one source of `--hot` gets: 10,000,000,000.00.
+const HOT_FUNDS: i64 = 1_000_000_000_000;
+
+/// Payment methods by account, in one order.
+pub struct Wallets {
+    pub wallet_methods: Vec<String>,
+    /// Empty unless asked for.
+    pub rtp_methods: Vec<String>,
+}
+
+/// Makes accounts with a funded wallet each, and a bank account that RTP reaches where asked.
+pub async fn wallets(
+    credentials: &Credentials,
+    count: u32,
+    with_bank: bool,
+    progress: impl Fn(u64),
+) -> Outcome<Wallets> {
+    let permits = Arc::new(Semaphore::new(AT_ONCE));
+    let mut tasks = Vec::new();
+    for number in 0..count {
+        let (permits, credentials) = (Arc::clone(&permits), credentials.clone());
+        tasks.push(tokio::spawn(async move {
+            let _permit = permits.acquire().await.expect("never closed");
+            account(&credentials, number, with_bank).await
+        }));
+    }
+    let mut made = Wallets { wallet_methods: Vec::new(), rtp_methods: Vec::new() };
+    for (task, number) in tasks.into_iter().zip(1..) {
+        let (wallet, bank) = task.await.map_err(Failure::could_not)??;
+        made.wallet_methods.push(wallet);
+        made.rtp_methods.extend(bank);
+        progress(number);
+    }
+    Ok(made)
+}
+
+async fn account(
+    credentials: &Credentials,
+    number: u32,
+    with_bank: bool,
+) -> Outcome<(String, Option<String>)> {
+    let mut client = Client::new(&credentials.base_url, Some(&credentials.key()))?;
+    let name = json!({ "firstName": "Bench", "lastName": format!("Number {number}") });
+    let body = json!({
+        "accountType": "individual",
+        "profile": { "individual": { "name": name } },
+        "foreignID": format!("bench-{number}"),
+    });
+    let account = client.post("/accounts", &[], &body).await?.ok()?;
+    let account = text(&account, "accountID")?;
+    let (method, source) = method(&mut client, &account, "moov-wallet").await?;
+    let wallet = source.pointer("/wallet/walletID").and_then(Value::as_str).unwrap_or_default();
+    let funds = if number == 0 { HOT_FUNDS } else { FUNDS };
+    let body = json!({ "walletID": wallet, "amount": { "currency": "USD", "value": funds } });
+    client.post("/sandbox/fund", &[], &body).await?.ok()?;
+    if !with_bank {
+        return Ok((method, None));
+    }
+    bank_account(&mut client, &account, number).await?;
+    let (rtp, _) = self::method(&mut client, &account, "rtp-credit").await?;
+    Ok((method, Some(rtp)))
+}
+
+/// Links a bank account and verifies it by the sandbox's micro-deposits.
+async fn bank_account(client: &mut Client, account: &str, number: u32) -> Outcome {
+    let body = json!({ "account": {
+        "holderName": format!("Bench Number {number}"), "holderType": "individual",
+        "routingNumber": "021000021", "accountNumber": format!("{:010}", 1_000_000_000 + u64::from(number)),
+        "bankAccountType": "checking",
+    }});
+    let path = format!("/accounts/{account}/bank-accounts");
+    let linked = client.post(&path, &[], &body).await?.ok()?;
+    let deposits = format!("{path}/{}/micro-deposits", text(&linked, "bankAccountID")?);
+    client.post(&deposits, &[], &json!({})).await?.ok()?;
+    client.put(&deposits, &json!({ "amounts": [0, 0] })).await?.ok()?;
+    Ok(())
+}
+
+/// The account's payment method of a type, once it is there.
+async fn method(client: &mut Client, account: &str, kind: &str) -> Outcome<(String, Value)> {
+    let path = format!("/accounts/{account}/payment-methods?paymentMethodType={kind}");
+    for _ in 0..100 {
+        let found = client.get(&path).await?.ok()?;
+        if let Some(method) = found.as_array().and_then(|methods| methods.first()) {
+            return Ok((text(method, "paymentMethodID")?, method.clone()));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Err(Failure::CouldNotRun(format!("account {account} has no {kind} after 2 s")))
+}
+
+/// A text field of an answer.
+pub fn text(value: &Value, name: &str) -> Outcome<String> {
+    value
+        .get(name)
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::CouldNotRun(format!("an answer has no {name}: {value}")))
+}

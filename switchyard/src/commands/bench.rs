@@ -1,0 +1,287 @@
+//! `bench`: a fresh platform as a child process on a real disk, measured over real HTTP.
+
+use std::{io::IsTerminal, path::PathBuf, process::Stdio, time::Duration};
+
+use contracts::Timestamp;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::{
+    bench::{
+        child::Platform,
+        load::{self, Pace, Plan, Random, Seen},
+        money::{self, Wallets},
+        report::{self, OpenLoop, Percentiles, Report},
+    },
+    cli::{Bench, Mix},
+    client::{self, Client},
+    exit::{Context, Failure, Outcome},
+    open_files, process,
+};
+
+/// Transfers that are looked at afterwards for the time from created to completed.
+const SAMPLE: u64 = 1_000;
+/// How often the disk's own fdatasync is measured.
+const PROBES: usize = 300;
+/// How long everything accepted may take to become final.
+const DRAIN_SECONDS_MOST: u64 = 300;
+
+/// Measures, prints, and fails where an invariant is broken afterwards.
+pub fn run(arguments: &Bench) -> Outcome {
+    open_files::raise_limit();
+    let folder = folder(arguments)?;
+    let disk = report::probe(folder.path(), PROBES)?;
+    let tokio = super::alone()?;
+    let data = folder.path().join("data");
+    let mixes: &[Mix] = match arguments.mix {
+        Mix::All => &[Mix::Wallet, Mix::Rtp],
+        Mix::Wallet => &[Mix::Wallet],
+        Mix::Rtp => &[Mix::Rtp],
+    };
+    let database = arguments.database.as_deref();
+    let (mut reports, platform) = tokio.block_on(async {
+        let platform = Platform::start(data, database).await?;
+        let bar = progress(u64::from(arguments.wallets), "wallets");
+        let with_bank = arguments.mix != Mix::Wallet;
+        let step = |done| bar.set_position(done);
+        let wallets =
+            money::wallets(&platform.credentials, arguments.wallets, with_bank, step).await?;
+        bar.finish_and_clear();
+        let mut reports = Vec::new();
+        for mix in mixes {
+            reports.push(measure(arguments, *mix, &platform, &wallets, disk).await?);
+        }
+        Ok::<_, Failure>((reports, platform))
+    })?;
+    let data = platform.data.clone();
+    tokio.block_on(platform.stop())?;
+    let verified = if arguments.no_verify { None } else { Some(verify(arguments, &data)?) };
+    if arguments.keep {
+        eprintln!("kept: {}", folder.keep().display());
+    }
+    for report in &mut reports {
+        report.verified = verified;
+        let text = if arguments.json {
+            serde_json::to_string(report).expect("a report is plain data") + "\n"
+        } else {
+            report.text()
+        };
+        super::print(&text);
+    }
+    if verified == Some(false) { Err(Failure::Wrong) } else { Ok(()) }
+}
+
+/// A new folder on a real disk.
+fn folder(arguments: &Bench) -> Outcome<tempfile::TempDir> {
+    let parent = match &arguments.folder {
+        Some(named) if process::is_in_memory(named)? => {
+            return Err(Failure::CouldNotRun(format!(
+                "{} is in memory, where an fsync costs nothing: name a folder on a disk",
+                named.display()
+            )));
+        }
+        Some(named) => named.clone(),
+        None => {
+            let candidates = [std::env::temp_dir(), PathBuf::from(".")];
+            let real = candidates
+                .into_iter()
+                .find(|folder| process::is_in_memory(folder).is_ok_and(|in_memory| !in_memory));
+            real.ok_or_else(|| {
+                Failure::could_not("no folder on a real disk: name one with --folder")
+            })?
+        }
+    };
+    let made = tempfile::Builder::new().prefix("switchyard-bench-").tempdir_in(&parent);
+    made.context(parent.display())
+}
+
+fn progress(length: u64, what: &'static str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {per_sec}");
+    let bar = ProgressBar::new(length).with_message(what);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// What the platform had used at one moment.
+struct Used {
+    server_cpu: f64,
+    load_cpu: f64,
+    commits: u64,
+    checkpoints: u64,
+    updated: u64,
+    bytes: u64,
+}
+
+async fn used(platform: &Platform, client: &mut Client) -> Outcome<Used> {
+    let metrics = metrics(client).await?;
+    Ok(Used {
+        server_cpu: process::cpu_seconds(platform.id())?,
+        load_cpu: process::cpu_seconds(std::process::id())?,
+        commits: metric(&metrics, "switchyard_commits_total"),
+        checkpoints: metric(&metrics, "switchyard_checkpoints_total"),
+        updated: metric(&metrics, UPDATED),
+        bytes: process::bytes_of(&platform.data),
+    })
+}
+
+/// Counts a transfer's changes of status.
+const UPDATED: &str =
+    "switchyard_events_appended_total{service=\"transfers\",event=\"transfer.updated\"}";
+
+async fn metrics(client: &mut Client) -> Outcome<String> {
+    Ok(String::from_utf8_lossy(&client.get("/metrics").await?.body).into_owned())
+}
+
+fn metric(text: &str, name: &str) -> u64 {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.trim().parse::<f64>().ok()).map_or(0, |value| value as u64)
+}
+
+fn plan(arguments: &Bench, mix: Mix, platform: &Platform, wallets: &Wallets) -> Outcome<Plan> {
+    let credentials = &platform.credentials;
+    let address = credentials.base_url.trim_start_matches("http://").parse();
+    let pace = match arguments.open_loop {
+        None => Pace::Closed { transfers: arguments.transfers },
+        Some(per_second) => Pace::Open { per_second, seconds: arguments.seconds },
+    };
+    let expected = match pace {
+        Pace::Closed { transfers } => transfers,
+        Pace::Open { per_second, seconds } => u64::from(per_second) * u64::from(seconds),
+    };
+    let destinations = match mix {
+        Mix::Rtp => wallets.rtp_methods.clone(),
+        _ => wallets.wallet_methods.clone(),
+    };
+    Ok(Plan {
+        address: address.context("the platform's address")?,
+        account: credentials.account_id.to_string(),
+        authorization: client::basic(&credentials.key()),
+        sources: wallets.wallet_methods.clone(),
+        destinations,
+        hot: arguments.hot,
+        seed: Random(arguments.seed ^ mix as u64).next(),
+        connections: arguments.concurrency,
+        pace,
+        sample_every: (expected / SAMPLE).max(1),
+    })
+}
+
+async fn measure(
+    arguments: &Bench,
+    mix: Mix,
+    platform: &Platform,
+    wallets: &Wallets,
+    disk: report::Disk,
+) -> Outcome<Report> {
+    let mut client = platform.client()?;
+    let plan = plan(arguments, mix, platform, wallets)?;
+    let before = used(platform, &mut client).await?;
+    let bar = progress(arguments.transfers, "transfers");
+    let shown = bar.clone();
+    let begin = Instant::now();
+    let seen = load::run(plan, move |done| shown.set_position(done)).await?;
+    bar.finish_and_clear();
+    let drain =
+        drained(&mut client, platform, before.updated + seen.accepted_micros.len() as u64).await?;
+    let whole = begin.elapsed().as_secs_f64().max(seen.seconds);
+    let after = used(platform, &mut client).await?;
+    let completed_millis = sampled(&mut client, platform, &seen).await?;
+    let accepted = seen.accepted_micros.len() as u64;
+    let per_1000 = |value: f64| value / accepted as f64 * 1e3;
+    let syncs = (after.commits - before.commits) + (after.checkpoints - before.checkpoints);
+    let growth = after.bytes.saturating_sub(before.bytes) as f64 / accepted as f64;
+    let others: u64 = seen.other.iter().map(|other| other.1).sum();
+    for (status, count, body) in &seen.other {
+        eprintln!("{count} answers with status {status}, the first: {body}");
+    }
+    let open_loop = arguments.open_loop.map(|wanted_per_second| OpenLoop {
+        wanted_per_second,
+        offered_per_second: seen.sent as f64 / seen.seconds,
+        accepted,
+        refused: seen.refused_micros.len() as u64,
+        refused_millis: Percentiles::of(seen.refused_micros.clone()),
+    });
+    Ok(Report {
+        transfers: accepted,
+        connections: arguments.concurrency,
+        mix: format!("{mix:?}").to_lowercase(),
+        hot: arguments.hot,
+        accepted_per_second: accepted as f64 / seen.seconds,
+        completed_per_second: accepted as f64 / whole,
+        drain_millis: drain.as_secs_f64() * 1e3,
+        post_millis: Percentiles::of(seen.accepted_micros),
+        completed_millis,
+        cpu_seconds_per_1000: per_1000(after.server_cpu - before.server_cpu),
+        load_cpu_seconds_per_1000: per_1000(after.load_cpu - before.load_cpu),
+        fsyncs_per_1000: per_1000(syncs as f64),
+        bytes_per_transfer: arguments.database.is_none().then_some(growth),
+        fdatasync_micros: disk,
+        rss_mebibytes: process::anonymous_mebibytes(platform.id())?,
+        other_answers: others + seen.broken,
+        open_loop,
+        verified: None,
+    })
+}
+
+/// Waits until nothing is on its way: first by the cheap count of changes, then by asking.
+async fn drained(client: &mut Client, platform: &Platform, updated: u64) -> Outcome<Duration> {
+    let begin = Instant::now();
+    let limit = Duration::from_secs(DRAIN_SECONDS_MOST);
+    while metric(&metrics(client).await?, UPDATED) < updated && begin.elapsed() < limit {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    loop {
+        let mut open = 0;
+        for status in ["created", "pending"] {
+            let account = &platform.credentials.account_id;
+            let path = format!("/accounts/{account}/transfers?status={status}&count=1");
+            open += client.get(&path).await?.ok()?.as_array().map_or(0, Vec::len);
+        }
+        let took = begin.elapsed();
+        if open == 0 {
+            return Ok(took);
+        }
+        if took > limit {
+            let text = format!("transfers are still on their way {DRAIN_SECONDS_MOST} s later");
+            return Err(Failure::CouldNotRun(text));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// From created to completed, of the sample.
+async fn sampled(client: &mut Client, platform: &Platform, seen: &Seen) -> Outcome<Percentiles> {
+    let mut micros = Vec::new();
+    for id in &seen.sample {
+        let path = format!("/accounts/{}/transfers/{id}", platform.credentials.account_id);
+        let transfer = client.get(&path).await?.ok()?;
+        let at = |name: &str| transfer.get(name).and_then(Value::as_str)?.parse::<Timestamp>().ok();
+        if let (Some(created), Some(completed)) = (at("createdOn"), at("completedOn")) {
+            micros.push(u32::try_from(completed.micros_since(created)).unwrap_or(u32::MAX));
+        }
+    }
+    Ok(Percentiles::of(micros))
+}
+
+/// Runs `verify` as a process of its own over what was left.
+fn verify(arguments: &Bench, data: &std::path::Path) -> Outcome<bool> {
+    let binary = std::env::current_exe().context("this program's own file")?;
+    let mut command = std::process::Command::new(binary);
+    command.arg("verify").stdout(Stdio::piped()).stderr(Stdio::inherit());
+    match &arguments.database {
+        Some(url) => command.args(["--database", url]),
+        None => command.arg("--data").arg(data),
+    };
+    let output = command.output().context("verify")?;
+    if !output.status.success() {
+        eprint!("{}", String::from_utf8_lossy(&output.stdout));
+    }
+    match output.status.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => Err(Failure::could_not("verify could not run")),
+    }
+}

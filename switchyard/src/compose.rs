@@ -1,0 +1,146 @@
+//! Which services a process runs, and on which engine: the only place that knows all of them.
+//!
+//! Services stand in the order in which one commit applies them: what an earlier one emits, a later
+//! one consumes in the same transaction.
+
+use std::{path::PathBuf, time::Duration};
+
+use runtime::{Clock, Running, Settings, Topology, Wiring};
+use store::{Location, Options, Store, Writer};
+
+use crate::exit::{Context, Failure, Outcome};
+
+/// Commands that may wait for the writer; more are refused with 429.
+const WAITING_MOST: usize = 4_096;
+/// The key that account numbers are sealed under, in the data directory, outside the database.
+const SEALING_KEY: &str = "sealing.key";
+
+/// The discard port of this machine: nobody listens there.
+const NO_PARTICIPANT: &str = "http://127.0.0.1:9/messages";
+
+/// How the services of a process are to run.
+pub struct Plan {
+    /// Where the sealing key is.
+    pub directory: PathBuf,
+    pub sandbox: bool,
+    /// The sandbox's `fast` pace: windows of seconds.
+    pub fast: bool,
+    /// S of a new installation.
+    pub shards: u32,
+    /// Where the RTP participant takes messages; without one the rail waits.
+    pub rtp_participant: Option<String>,
+    pub clock: Clock,
+}
+
+/// An opened store with its one writer.
+pub type Opened = (Store, Writer);
+
+/// Opens the store for a server: claims the directory, or connects.
+pub fn open(location: &Location) -> Outcome<Opened> {
+    Store::open(location.clone(), Options::default()).context("the store cannot be opened")
+}
+
+/// Every service with its wiring, in the order of a commit.
+fn services(
+    store: &Store,
+    plan: &Plan,
+    sealing: payment_methods::SealingKey,
+) -> Outcome<Vec<Wiring>> {
+    let sandbox = plan.sandbox;
+    Ok(vec![
+        accounts::service(accounts::Config { sandbox }).wire(),
+        ledger::service(store).wire(),
+        payment_methods::service(payment_methods::Config { sandbox, sealing_key: sealing }).wire(),
+        transfers::service(store).wire(),
+        webhooks::service().wire(),
+        rtp::service(rtp_settings(plan)).map_err(Failure::CouldNotRun)?.wire(),
+    ])
+}
+
+/// The RTP rail's settings. Without a participant nobody answers at its address, and what is for
+/// this rail waits as `pending` with that reason.
+fn rtp_settings(plan: &Plan) -> rtp::Config {
+    let participant = plan.rtp_participant.clone().unwrap_or_else(|| NO_PARTICIPANT.to_owned());
+    let mut settings = rtp::Config::sandbox(participant, rtp::Dialect::Tch);
+    if !plan.fast {
+        settings.acceptance_window = Duration::from_secs(20);
+        settings.answer_within = Duration::from_secs(5);
+    }
+    settings
+}
+
+/// Brings the embedded store's schema up to date (a database's must be), and starts the services.
+/// In a tokio context, on a thread that is not tokio's.
+pub fn start((store, mut writer): Opened, plan: &Plan) -> Outcome<Running> {
+    let path = plan.directory.join(SEALING_KEY);
+    let sealing = payment_methods::SealingKey::load_or_create(&path).context("the sealing key")?;
+    let services = services(&store, plan, sealing)?;
+    let migrations = runtime::migrations(&services);
+    match store.engine() {
+        store::Engine::Sqlite => {
+            writer.migrate(&migrations).context("the schema cannot be brought up to date")?;
+        }
+        store::Engine::Postgres => {
+            let current = writer.schema_is_current(&migrations).context("the schema")?;
+            if !current {
+                return Err(Failure::could_not(
+                    "the database's schema is not current: run `switchyard migrate --database URL`",
+                ));
+            }
+        }
+    }
+    let settings = Settings {
+        shards: plan.shards,
+        waiting_most: WAITING_MOST,
+        sandbox: plan.sandbox,
+        directory: Some(plan.directory.clone()),
+        clock: plan.clock.clone(),
+    };
+    runtime::start(store, writer, services, settings).context("the services cannot start")
+}
+
+/// Every service for its wiring alone: nothing is started, nothing sealed.
+fn unstarted(store: &Store) -> Outcome<Vec<Wiring>> {
+    let plan = Plan {
+        directory: PathBuf::new(),
+        sandbox: true,
+        fast: true,
+        shards: 1,
+        rtp_participant: None,
+        clock: Clock::system(),
+    };
+    services(store, &plan, payment_methods::SealingKey::new(&[0; 32]))
+}
+
+/// The declared graph. The wiring needs a store; an empty one in a temporary folder will do.
+pub fn declared() -> Outcome<Topology> {
+    let folder = tempfile::tempdir().context("no temporary directory")?;
+    let (store, writer) = open(&Location::Directory(folder.path().to_owned()))?;
+    let topology = runtime::declared(&unstarted(&store)?);
+    drop((store, writer));
+    Ok(topology)
+}
+
+/// The services' names, each of which is a topic.
+pub fn topics(store: &Store) -> Outcome<Vec<&'static str>> {
+    let graph = runtime::declared(&unstarted(store)?);
+    Ok(graph.services.into_iter().map(|node| &*Box::leak(node.name.into_boxed_str())).collect())
+}
+
+/// Creates or upgrades a database's schema and fixes S; how many steps that took, and S.
+pub fn migrate(url: &str, shards: Option<u32>) -> Outcome<(usize, u32)> {
+    let (store, mut writer) = open(&Location::Postgres(url.to_owned()))?;
+    let migrations = runtime::migrations(&unstarted(&store)?);
+    let applied = writer.migrate(&migrations).context("the schema cannot be brought up to date")?;
+    let topics = topics(&store)?;
+    let mut tx = writer.begin().context("the database")?;
+    let log = eventlog::Log::open(&mut tx, &topics, shards.unwrap_or(1)).context("the log")?;
+    let fixed = log.shards();
+    tx.commit().context("the database")?;
+    match shards {
+        Some(asked) if asked != fixed => Err(Failure::CouldNotRun(format!(
+            "this installation has {fixed} shards, which cannot be changed to {asked}"
+        ))),
+        _ => Ok((applied, fixed)),
+    }
+}
