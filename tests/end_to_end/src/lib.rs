@@ -1,0 +1,8 @@
+//! The harness of the end-to-end tests: it knows HTTP and a process, nothing of what is inside, so
+//! that it runs on one process or on a cluster unchanged.
+
+mod api;
+mod process;
+
+pub use api::{Api, Reply, key};
+pub use process::Process;

@@ -1,0 +1,165 @@
+//! A running switchyard: start, stop, kill, pause, start again on the same data.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::api::Api;
+
+/// How long a process may take to be ready; the figures themselves are measured elsewhere.
+const READY_MOST: Duration = Duration::from_secs(20);
+
+/// One process on one data directory, which goes with it.
+pub struct Process {
+    child: Option<Child>,
+    directory: TempDir,
+    address: String,
+    extra: Vec<String>,
+}
+
+/// The binary that the workspace built; built now where it was not.
+fn binary() -> PathBuf {
+    let mut path = std::env::current_exe().expect("a test has an executable");
+    while path.pop() {
+        let candidate = path.join("switchyard");
+        if path.file_name().is_some_and(|name| name == "release" || name == "debug") {
+            if !candidate.is_file() {
+                let release = path.ends_with("release").then_some("--release");
+                let built = Command::new(env!("CARGO"))
+                    .args(["build", "-p", "switchyard"])
+                    .args(release)
+                    .status()
+                    .expect("cargo runs");
+                assert!(built.success(), "the binary builds");
+            }
+            return candidate;
+        }
+    }
+    panic!("no target directory above the test")
+}
+
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound").to_string()
+}
+
+impl Process {
+    /// `up --sandbox` on a fresh directory, ready.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+    /// The same with further flags.
+    pub async fn start_with(extra: &[&str]) -> Self {
+        let mut process = Self {
+            child: None,
+            directory: tempfile::tempdir().expect("a temporary directory"),
+            address: free_address(),
+            extra: extra.iter().map(|flag| (*flag).to_owned()).collect(),
+        };
+        process.again().await;
+        process
+    }
+    /// Starts on the data that is there and waits until it is ready; how long that took.
+    pub async fn again(&mut self) -> Duration {
+        assert!(self.child.is_none(), "it runs already");
+        let begun = tokio::time::Instant::now();
+        let log = self.directory.path().join("stderr.log");
+        let log = std::fs::File::options().append(true).create(true).open(log).expect("a log file");
+        let child = Command::new(binary())
+            .args(["up", "--sandbox", "--listen", &self.address, "--data"])
+            .arg(self.data())
+            .args(&self.extra)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
+        self.child = Some(child);
+        let client = reqwest::Client::new();
+        let url = format!("{}/health/ready", self.base());
+        while begun.elapsed() < READY_MOST {
+            let ready = client.get(&url).send().await.is_ok_and(|reply| reply.status() == 200);
+            if ready && self.data().join("credentials.json").is_file() {
+                return begun.elapsed();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("not ready within {READY_MOST:?}:\n{}", self.log());
+    }
+    /// kill -9.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+    }
+    /// SIGTERM, and how it ended.
+    pub fn stop(&mut self) -> std::process::ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        signal(child.id(), "TERM");
+        child.wait().expect("it ends")
+    }
+    /// SIGSTOP and SIGCONT.
+    pub fn pause(&self, pause: bool) {
+        let id = self.child.as_ref().expect("it runs").id();
+        signal(id, if pause { "STOP" } else { "CONT" });
+    }
+    /// The process' number.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+    /// Its base URL.
+    pub fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("stderr.log")).unwrap_or_default()
+    }
+    /// A client with the first key.
+    pub fn api(&self) -> Api {
+        let file = std::fs::read(self.data().join("credentials.json")).expect("credentials");
+        let credentials: Value = serde_json::from_slice(&file).expect("they are JSON");
+        Api::new(&self.base(), credentials)
+    }
+    /// Runs a command of the binary; exit code, stdout, stderr.
+    pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
+        run(arguments, self.directory.path())
+    }
+}
+
+/// Runs the binary in a directory.
+pub(crate) fn run(arguments: &[&str], directory: &Path) -> (i32, String, String) {
+    let output = Command::new(binary())
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .expect("the binary starts");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+fn signal(id: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "the signal {name} was sent");
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // The test is over either way.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- log of the process ---\n{}", self.log());
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! kill -9 under load: nothing acknowledged is lost, nothing is doubled, books are equal.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use end_to_end::{Api, Process, key};
+
+/// How often the process is killed.
+const KILLS: usize = 20;
+/// How long it may take to be ready again.
+const READY_MOST: Duration = Duration::from_secs(5);
+
+/// What clients were told: key to transfer, and the amount.
+#[derive(Default)]
+struct Told {
+    accepted: BTreeMap<String, (String, i64)>,
+    unanswered: BTreeMap<String, (bool, i64)>,
+}
+
+async fn client(api: Api, told: Arc<Mutex<Told>>, stop: Arc<AtomicBool>, rail: bool) {
+    let mut value = 1;
+    while !stop.load(Ordering::Relaxed) {
+        value = value % 900 + 1;
+        let key = key();
+        let to = api.method(0, if rail { "rtp-credit" } else { "moov-wallet" });
+        let body = Api::transfer_body(api.wallet(), to, value);
+        match api.send(api.transfer_request(&key, &body)).await {
+            Ok(reply) if reply.status == 200 => {
+                let id = reply.text_of("transferID");
+                told.lock().unwrap().accepted.insert(key, (id, value));
+            }
+            Ok(reply) => assert!([429, 503].contains(&reply.status), "{reply:?}"),
+            Err(_) => {
+                told.lock().unwrap().unanswered.insert(key, (rail, value));
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_kills_lose_and_double_nothing() {
+    let mut process = Process::start().await;
+    let api = process.api();
+    let had = api.balance(api.account()).await;
+    let told = Arc::new(Mutex::new(Told::default()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..12)
+        .map(|number| {
+            let (told, stop) = (Arc::clone(&told), Arc::clone(&stop));
+            tokio::spawn(client(api.clone(), told, stop, number % 3 == 0))
+        })
+        .collect();
+    let mut slowest = Duration::ZERO;
+    for kill in 0..KILLS {
+        tokio::time::sleep(Duration::from_millis(120 + 37 * (kill as u64 % 7))).await;
+        process.kill();
+        slowest = slowest.max(process.again().await);
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+    // Everybody repeats what was never answered: the same key decides.
+    let unanswered = std::mem::take(&mut told.lock().unwrap().unanswered);
+    for (key, (rail, value)) in unanswered {
+        let to = api.method(0, if rail { "rtp-credit" } else { "moov-wallet" });
+        let body = Api::transfer_body(api.wallet(), to, value);
+        let reply = api.send(api.transfer_request(&key, &body)).await.unwrap();
+        assert!([200, 409].contains(&reply.status), "{reply:?}");
+        told.lock().unwrap().accepted.insert(key, (reply.text_of("transferID"), value));
+    }
+    let told =
+        Arc::try_unwrap(told).unwrap_or_else(|_| panic!("clients ended")).into_inner().unwrap();
+    let ids: BTreeSet<&String> = told.accepted.values().map(|(id, _)| id).collect();
+    assert_eq!(ids.len(), told.accepted.len(), "two keys, one transfer");
+    let mut moved = 0;
+    let mut completed = BTreeMap::new();
+    for (id, value) in told.accepted.values() {
+        let transfer = api.settled(id).await;
+        assert_eq!(transfer["amount"]["value"], *value);
+        if transfer["status"] == "completed" {
+            moved += value;
+            completed.insert(id.clone(), *value);
+        }
+    }
+    assert_eq!(api.balance(api.account()).await, had - moved, "the wallet paid what completed");
+    let mut paid = BTreeMap::<String, i64>::new();
+    for row in api.books().await {
+        if row["state"] == "accepted" {
+            let value = row["amount"].as_i64().or(row["amount"]["value"].as_i64()).unwrap();
+            *paid.entry(row["transferID"].as_str().unwrap().to_owned()).or_default() += value;
+        }
+    }
+    for (id, value) in &paid {
+        assert_eq!(completed.get(id), Some(value), "the participant paid {id}");
+    }
+    println!("{} transfers, {KILLS} kills, ready again in {slowest:?} at most", ids.len());
+    assert!(slowest <= READY_MOST, "ready again after {slowest:?}");
+    let data = process.data();
+    let data = data.to_str().unwrap();
+    let (code, out, errors) = process.command(&["verify", "--data", data]);
+    assert_eq!(code, 0, "{out}{errors}");
+    assert!(process.stop().success());
+}
