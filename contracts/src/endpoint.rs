@@ -88,6 +88,10 @@ pub struct NoQuery {}
 
 /// Parses JSON into `T`: 400 where it is no JSON, 422 with the field's path where a field is wrong.
 pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    // An array would be read as a struct's fields in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Refusal::new(Code::MalformedRequest, "the body must be a JSON object"));
+    }
     match serde_json::from_slice(bytes) {
         Ok(value) => Ok(value),
         Err(error) if error.is_data() => Err(json_field::<T>(bytes, &error)),

@@ -3,4 +3,5 @@
 pub mod child;
 pub mod load;
 pub mod money;
+mod open;
 pub mod report;

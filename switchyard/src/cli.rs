@@ -203,13 +203,13 @@ pub enum DiagramFormat {
 #[derive(Args, Debug, Clone)]
 pub struct Target {
     /// The platform's address [default: the one in DIR/credentials.json]
-    #[arg(long, env = "SWITCHYARD_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "SWITCHYARD_URL", value_name = "URL")]
     pub url: Option<String>,
     /// The key, PUBLIC:SECRET [default: the one in DIR/credentials.json]
-    #[arg(long, env = "SWITCHYARD_KEY", value_name = "KEY", hide_env_values = true)]
+    #[arg(long, global = true, env = "SWITCHYARD_KEY", value_name = "KEY", hide_env_values = true)]
     pub key: Option<String>,
     /// The data directory whose credentials are used
-    #[arg(long, env = "SWITCHYARD_DATA", default_value = DATA, value_name = "DIR")]
+    #[arg(long, global = true, env = "SWITCHYARD_DATA", default_value = DATA, value_name = "DIR")]
     pub data: PathBuf,
 }
 
@@ -427,7 +427,8 @@ pub enum KeysAction {
     /// Revokes a key for good
     Revoke {
         /// The key's id
-        key: String,
+        #[arg(value_name = "KEY")]
+        id: String,
     },
 }
 

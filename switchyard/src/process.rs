@@ -40,7 +40,7 @@ pub fn is_in_memory(folder: &Path) -> Outcome<bool> {
     /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of statfs(2).
     const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
     let found = rustix::fs::statfs(folder).context(folder.display())?;
-    Ok(IN_MEMORY.contains(&i64::from(found.f_type)))
+    Ok(IN_MEMORY.contains(&found.f_type))
 }
 
 /// Bytes that the files of a folder take on the disk, its folders included.

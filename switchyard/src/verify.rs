@@ -104,6 +104,7 @@ fn all(
     results.push(checked("V8", "every transition is in the table", "transfers", found));
     let found = both(eventlog::verify(tx, topics)?, webhooks::verify(tx)?);
     results.push(checked("V9", "streams, positions and feeds without a gap", "events", found));
+    results.push(outside::paid_once(tx, outside)?);
     // In the order of their numbers; what two services judge under one number is one result.
     results.sort_by_key(|one| one.invariant[1..].parse::<u32>().unwrap_or(u32::MAX));
     Ok(results)

@@ -63,3 +63,14 @@ fn a_setting_may_stand_in_a_file() {
     let by_flag = switchyard(&["--config", file, "verify", "--data", "/nonexistent/by-flag"]);
     assert!(String::from_utf8_lossy(&by_flag.stderr).contains("/nonexistent/by-flag"));
 }
+
+#[test]
+fn subcommands_know_where_the_platform_is() {
+    let data = ["--data", "/nonexistent/sandbox"];
+    for words in [&["sandbox", "advance", "2d"][..], &["sandbox", "faults"], &["keys", "list"]] {
+        let output = switchyard(&[words, &data].concat());
+        assert_eq!(output.status.code(), Some(3), "{words:?}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("/nonexistent/sandbox/credentials.json"), "{text}");
+    }
+}

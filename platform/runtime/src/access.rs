@@ -21,6 +21,9 @@ use crate::{
     work::{Delivered, Fault, Work},
 };
 
+/// The projection's name among consumers.
+pub(crate) const CONSUMER: &str = "access";
+
 pub(crate) static MIGRATIONS: &[Migration] = &[Migration {
     owner: "access",
     version: 1,

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::topology::EdgeKind;
 
-type Seen = (String, String, EdgeKind, &'static str);
+type Seen = (&'static str, &'static str, EdgeKind, &'static str);
 
 /// What is counted. Writers add once per batch, so that a count costs nothing per item.
 #[derive(Default)]
@@ -28,9 +28,15 @@ impl Metrics {
         *self.appended.lock().entry((service, event)).or_default() += count;
     }
     /// An edge was used so many times.
-    pub fn edge(&self, from: &str, to: &str, kind: EdgeKind, name: &'static str, count: u64) {
-        *self.edges.lock().entry((from.to_owned(), to.to_owned(), kind, name)).or_default() +=
-            count;
+    pub fn edge(
+        &self,
+        from: &'static str,
+        to: &'static str,
+        kind: EdgeKind,
+        name: &'static str,
+        count: u64,
+    ) {
+        *self.edges.lock().entry((from, to, kind, name)).or_default() += count;
     }
     /// How old the oldest event is that a consumer has not applied.
     pub fn lag(&self, consumer: &'static str, micros: u64) {
@@ -38,7 +44,7 @@ impl Metrics {
     }
     /// The edges seen so far.
     pub fn edges(&self) -> Vec<(Seen, u64)> {
-        self.edges.lock().iter().map(|(edge, count)| (edge.clone(), *count)).collect()
+        self.edges.lock().iter().map(|(edge, count)| (*edge, *count)).collect()
     }
     /// Prometheus' text format 0.0.4.
     pub fn text(&self, counters: &store::Counters) -> String {

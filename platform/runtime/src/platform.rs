@@ -184,6 +184,10 @@ impl Platform {
     pub fn topology(&self) -> Topology {
         let mut topology = self.inner.declared.clone();
         for ((from, to, kind, name), count) in self.inner.metrics.edges() {
+            // The projection of keys and accounts is a part of every service, not one of its own.
+            if to == crate::access::CONSUMER {
+                continue;
+            }
             let known = topology.edges.iter_mut().find(|edge| {
                 edge.from == from && edge.to == to && edge.kind == kind && edge.name == name
             });
@@ -191,7 +195,7 @@ impl Platform {
                 edge.observed += count;
                 continue;
             }
-            let mut edge = Edge::new(&from, &to, kind, name);
+            let mut edge = Edge::new(from, to, kind, name);
             (edge.declared, edge.observed) = (false, count);
             topology.edges.push(edge);
         }
@@ -300,7 +304,7 @@ fn with_access(mut services: Vec<Wiring>, access: &Arc<Access>) -> Vec<Wiring> {
         operations::ListDeadLetters,
     };
     let projection = Arc::new(Projection(Arc::clone(access)));
-    let wiring = Service::new("access", Tier::Service, projection)
+    let wiring = Service::new(crate::access::CONSUMER, Tier::Service, projection)
         .handles::<KeyCreated>()
         .handles::<KeyRevoked>()
         .handles::<AccountCreated>()

@@ -187,7 +187,7 @@ pub enum Cancel {
     /// It came first: the instruction will find it.
     Bury,
     /// It wins.
-    Cancel,
+    Wins,
     /// Claimed or finished: the answer stays with the network.
     Late,
 }
@@ -196,7 +196,7 @@ pub enum Cancel {
 pub fn cancel(there: Option<State>) -> Cancel {
     match there {
         None => Cancel::Bury,
-        Some(State::Ready) => Cancel::Cancel,
+        Some(State::Ready) => Cancel::Wins,
         Some(_) => Cancel::Late,
     }
 }
@@ -447,7 +447,7 @@ mod tests {
     #[test]
     fn a_cancel_wins_only_in_the_queue() {
         assert_eq!(cancel(None), Cancel::Bury);
-        assert_eq!(cancel(Some(State::Ready)), Cancel::Cancel);
+        assert_eq!(cancel(Some(State::Ready)), Cancel::Wins);
         for state in State::ALL.into_iter().filter(|state| *state != State::Ready) {
             assert_eq!(cancel(Some(state)), Cancel::Late);
         }

@@ -181,7 +181,7 @@ impl Handle<TransferCancelRequested> for Rtp {
                 Cancel::Bury => {
                     changes.new.insert(key, tombstone(key, work.machine.0));
                 }
-                Cancel::Cancel => self.cancel(work, changes.change(key)),
+                Cancel::Wins => self.cancel(work, changes.change(key)),
             }
         }
         changes.save(work)

@@ -26,7 +26,7 @@ use contracts::{
 use runtime::{Service, Tier};
 
 pub use iso20022::Dialect;
-pub use store::{MIGRATIONS, exchanges};
+pub use store::{Instructed, MIGRATIONS, Standing, exchanges, verify};
 pub use wire::{Ids, Us};
 
 /// All settings and limits of the rail. [`Config::sandbox`] has the defaults of the fast pace.

@@ -3,6 +3,8 @@
 //! An instruction's key is (bucket, id, tail): id is four times the transfer's ordered part and the
 //! leg, so that SQLite appends and PostgreSQL keeps a bucket together.
 
+mod verify;
+
 use std::collections::BTreeMap;
 
 use contracts::{
@@ -18,6 +20,8 @@ use crate::{
     domain::{Instruction, Key, State},
     wire::Place,
 };
+
+pub use verify::{Instructed, Standing, verify};
 
 /// Messages recorded for one instruction at most; a flood of posted reports adds no more.
 const MESSAGES_MOST: i64 = 64;
@@ -81,6 +85,7 @@ macro_rules! columns {
          method, version, source, created, sent, receiver, code, trace FROM rtp_instruction "
     };
 }
+use columns;
 
 static NEW: Insert<20> = Insert::new(
     "rtp_instruction",
@@ -457,4 +462,74 @@ pub fn free_lease(tx: &mut Tx<'_>) -> Result<(), Error> {
         tx.execute(&FREE, &[Value::Text("rtp")])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::store::{Location, Options, Store};
+
+    #[test]
+    fn one_holder_at_a_time_and_its_claims_become_unknown() {
+        let dir = tempfile::tempdir().unwrap();
+        let location = Location::Directory(dir.path().to_owned());
+        let (_store, mut writer) = Store::open(location, Options::default()).unwrap();
+        writer.migrate(MIGRATIONS).unwrap();
+        let mut tx = writer.begin().unwrap();
+        let at = Timestamp;
+        assert_eq!(take_lease(&mut tx, at(110), at(100), at(100)).unwrap(), Some(1));
+        assert_eq!(take_lease(&mut tx, at(115), at(105), at(105)).unwrap(), None);
+        assert!(renew_lease(&mut tx, at(120), 1).unwrap());
+        let mut claimed = Instruction {
+            key: Key { transfer: TransferId::from_parts(9 << 12, 3), leg: 0 },
+            state: State::Ready,
+            queued: 1,
+            due: 1,
+            attempt: 0,
+            epoch: 0,
+            asked: 0,
+            messages: 0,
+            amount: Amount::new(5, Currency::USD),
+            method: PaymentMethodId::from_parts(1, 1),
+            version: 1,
+            source: AccountId::from_parts(1, 1),
+            created: 0,
+            sent: 0,
+            receiver: String::new(),
+            code: None,
+            trace: Some([7; 24]),
+        };
+        insert_many(&mut tx, std::slice::from_ref(&claimed)).unwrap();
+        assert!(claimed.claim(1, at(100), at(100), 50));
+        save_many(&mut tx, &[(State::Ready, claimed.clone())]).unwrap();
+        let lost = save_many(&mut tx, &[(State::Unknown, claimed.clone())]);
+        assert!(lost.is_err(), "a compare-and-set that lost");
+        assert_eq!(list_due(&mut tx, State::Sending, 9).unwrap(), [claimed.clone()]);
+        // Another process, once the lease has run out: what was claimed may have been sent.
+        assert_eq!(take_lease(&mut tx, at(140), at(121), at(130)).unwrap(), Some(2));
+        assert!(!renew_lease(&mut tx, at(150), 1).unwrap(), "the first holder has lost it");
+        let unknown = load_many(&mut tx, [claimed.key]).unwrap().remove(&claimed.key).unwrap();
+        assert_eq!((unknown.state, unknown.due), (State::Unknown, 130));
+        assert_eq!(unknown.trace, Some([7; 24]));
+        free_lease(&mut tx).unwrap();
+        assert_eq!(take_lease(&mut tx, at(200), at(131), at(131)).unwrap(), Some(3));
+        tx.commit().unwrap();
+    }
+
+    #[test]
+    fn unmatched_reports_are_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let location = Location::Directory(dir.path().to_owned());
+        let (_store, mut writer) = Store::open(location, Options::default()).unwrap();
+        writer.migrate(MIGRATIONS).unwrap();
+        let mut tx = writer.begin().unwrap();
+        for number in 0..UNMATCHED_MOST + 50 {
+            let (reference, status, why) = ("M", "ACTC", "unknown");
+            let one = Unmatched { at: Timestamp(number), reference, status, why };
+            insert_unmatched(&mut tx, &[one]).unwrap();
+        }
+        static COUNT: Sql = Sql::new("SELECT count(*) FROM rtp_unmatched");
+        let count = tx.query_one(&COUNT, &[], |row| row.int(0)).unwrap();
+        assert!(count.is_some_and(|count| count <= UNMATCHED_MOST + 1), "{count:?}");
+    }
 }

@@ -1,6 +1,10 @@
 //! Instructions as ISO 20022 messages and reports as words: pure, both ways.
 
-use contracts::{Timestamp, ids::{TransferId, derive}, payment_methods::RevealedMethod};
+use contracts::{
+    Timestamp,
+    ids::{TransferId, derive},
+    payment_methods::RevealedMethod,
+};
 use iso20022::{
     Amount, Date, DateTime, Dialect, Envelope, Finality, Header, Message, Original, Purpose, Uetr,
     id,

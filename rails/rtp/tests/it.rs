@@ -1,6 +1,8 @@
 //! The RTP rail against the sandbox's participant: every row of its table, every fault, crashes at
 //! each point, cancellations, revoked methods, strangers' posts.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -117,11 +119,13 @@ impl Answer<Reveal> for Methods {
 
 /// What outlives a crash of the platform.
 struct World {
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
+    location: ::store::Location,
     outcomes: Outcomes,
     away: Arc<AtomicBool>,
     outside: tokio::runtime::Runtime,
     sandbox: Option<Sandbox>,
+    began: i64,
     next: AtomicI64,
 }
 
@@ -153,11 +157,13 @@ impl World {
         let outside = runtime();
         let sandbox = outside.block_on(Sandbox::start(config)).unwrap();
         Self {
-            dir,
+            location: ::store::Location::Directory(dir.path().join("data")),
+            _dir: dir,
             outcomes: Arc::default(),
             away: Arc::default(),
             outside,
             sandbox: Some(sandbox),
+            began: Clock::system().now().millis(),
             next: AtomicI64::new(0),
         }
     }
@@ -178,9 +184,8 @@ impl World {
         self.up_with(self.config(Dialect::Tch))
     }
     fn up_with(&self, config: Config) -> Up {
-        let location = ::store::Location::Directory(self.dir.path().join("data"));
-        let (store, mut writer) =
-            ::store::Store::open(location, ::store::Options::default()).unwrap();
+        let (location, options) = (self.location.clone(), ::store::Options::default());
+        let (store, mut writer) = ::store::Store::open(location, options).unwrap();
         let ledger = Arc::new(Ledger(Arc::clone(&self.outcomes)));
         let services = vec![
             Service::new("ledger", Tier::Service, ledger)
@@ -217,9 +222,8 @@ impl World {
     }
     fn transfer(&self) -> TransferId {
         let number = self.next.fetch_add(1, Ordering::SeqCst);
-        let millis = Clock::system().now().millis();
         let tail = i64::MIN | (number.wrapping_mul(0x9e37_79b9_7f4a) & 0x3fff_ffff_ffff_ff00);
-        TransferId::from_parts((millis << 12) | (number & 0xfff), tail | (number & 0xff))
+        TransferId::from_parts((self.began << 12) + number, tail | (number & 0xff))
     }
     fn outcomes_of(&self, transfer: TransferId) -> Vec<RailOutcome> {
         let outcomes = self.outcomes.lock();
@@ -308,7 +312,10 @@ impl Up {
     /// Every task dies where it stands; what the writer had been given is written, nothing more.
     fn crash(self) {
         self.runtime.shutdown_timeout(Duration::from_secs(5));
+        // The last holder of a PostgreSQL connection may not be dropped inside tokio.
+        let platform = self.running.platform.clone();
         runtime().block_on(self.running.stop());
+        drop(platform);
     }
 }
 
@@ -709,5 +716,56 @@ fn thousands_a_second() {
     );
     assert!(world.outcomes.lock().iter().all(|outcome| outcome.state == RailState::Accepted));
     assert_eq!(world.books().len(), COUNT);
+    up.crash();
+}
+
+#[test]
+fn on_postgresql_the_same() {
+    let Ok(url) = std::env::var("SWITCHYARD_TEST_POSTGRES") else {
+        println!("SKIPPED: rtp on PostgreSQL: SWITCHYARD_TEST_POSTGRES is not set");
+        return;
+    };
+    let mut world = World::new();
+    let at = |url: &str| ::store::Location::Postgres(url.to_owned());
+    let (store, mut writer) = ::store::Store::open(at(&url), ::store::Options::default()).unwrap();
+    let mut tx = writer.begin().unwrap();
+    tx.execute(&::store::Sql::new("DROP SCHEMA IF EXISTS rtp_it CASCADE"), &[]).unwrap();
+    tx.execute(&::store::Sql::new("CREATE SCHEMA rtp_it"), &[]).unwrap();
+    tx.commit().unwrap();
+    drop((store, writer));
+    let separator = if url.contains('?') { '&' } else { '?' };
+    world.location = at(&format!("{url}{separator}options=-c%20search_path%3Drtp_it"));
+    let config = || Config { lease: Duration::from_secs(2), ..world.config(Dialect::Tch) };
+    let up = world.up_with(config());
+    let rows = [
+        (900, RailState::Accepted),
+        (779_500, RailState::Accepted),
+        (779_501, RailState::Rejected),
+        (779_502, RailState::Accepted),
+        (779_512, RailState::Rejected),
+    ];
+    let transfers = rows.map(|_| world.transfer());
+    for (transfer, (amount, _)) in transfers.iter().zip(rows) {
+        up.reserve(*transfer, amount);
+        up.reserve(*transfer, amount);
+    }
+    for (transfer, (amount, expected)) in transfers.iter().zip(rows) {
+        assert_eq!(world.ended(*transfer, SOON).state, expected, "{amount}");
+        world.agrees(*transfer);
+    }
+    world.fault(Wrong::LateReply, Limit::Count(1));
+    let [paid, canceled] = [world.transfer(), world.transfer()];
+    up.reserve(paid, 900);
+    up.cancel(canceled);
+    std::thread::sleep(Duration::from_millis(500));
+    up.reserve(canceled, 900);
+    assert_eq!(world.ended(canceled, SOON).state, RailState::Canceled);
+    assert_eq!(up.waiting(paid).unwrap().reason, "awaiting-answer");
+    assert_eq!(up.exchanges(transfers[0]).len(), 2);
+    up.crash();
+    // The lease of the one that died has to run out first.
+    let up = world.up_with(config());
+    assert_eq!(world.ended(paid, SOON).state, RailState::Accepted);
+    world.agrees(paid);
     up.crash();
 }

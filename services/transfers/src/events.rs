@@ -17,6 +17,10 @@ use crate::{
     store::{self, CancellationStatus, Record},
 };
 
+/// Transfers, each with the status that it is stored with.
+type Loaded = Vec<(TransferStatus, Box<Record>)>;
+type Places = BTreeMap<TransferId, usize>;
+
 /// One event, as the lattice takes it.
 struct Said {
     transfer: TransferId,
@@ -82,55 +86,54 @@ impl Handle<RailOutcome> for Transfers {
 }
 
 impl Transfers {
-    fn apply(&self, work: &mut Work<'_, '_>, said: Vec<Said>) -> Result<(), Fault> {
-        let mut loaded = self.load(work, &said)?;
-        let mut changed: BTreeMap<TransferId, (TransferStatus, Record)> = BTreeMap::new();
-        for said in said {
-            let mut entry = match changed.remove(&said.transfer) {
-                Some(entry) => entry,
-                None => {
-                    let record = loaded.remove(&said.transfer).ok_or_else(|| {
-                        Fault::Poison(format!("there is no transfer {}", said.transfer))
-                    })?;
-                    (record.progress.status, record)
-                }
-            };
-            one(work, &mut entry.1, &said);
-            changed.insert(said.transfer, entry);
-        }
-        self.save(work, changed.into_values().collect())
+    /// The commit is durable.
+    pub fn committed(&self) {
+        self.indexes.committed();
+        self.fresh.lock().clear();
     }
-    /// The transfers of a batch: those of this commit from memory, the others from the store.
-    fn load(
-        &self,
-        work: &mut Work<'_, '_>,
-        said: &[Said],
-    ) -> Result<BTreeMap<TransferId, Record>, Fault> {
-        let mut loaded = BTreeMap::new();
+    /// The commit is gone: memory is as before it.
+    pub fn rolled_back(&self) {
+        self.indexes.rolled_back();
+        self.fresh.lock().clear();
+    }
+    fn apply(&self, work: &mut Work<'_, '_>, said: Vec<Said>) -> Result<(), Fault> {
+        let (places, mut loaded) = self.load(work, &said)?;
+        for said in &said {
+            one(work, &mut loaded[places[&said.transfer]].1, said);
+        }
+        self.save(work, loaded)
+    }
+    /// The transfers of a batch with the status that each has, and where each is in the list: those
+    /// of this commit from memory, the others from the store.
+    fn load(&self, work: &mut Work<'_, '_>, said: &[Said]) -> Result<(Places, Loaded), Fault> {
+        let mut places = Places::new();
+        let mut loaded = Loaded::with_capacity(said.len());
         let mut missing = Vec::new();
         let mut fresh = self.fresh.lock();
         for said in said {
-            match fresh.remove(&said.transfer) {
-                Some(record) => {
-                    loaded.insert(said.transfer, record);
-                }
-                None => missing.push(said.transfer),
+            if let Some(record) = fresh.remove(&said.transfer) {
+                places.insert(said.transfer, loaded.len());
+                loaded.push((record.progress.status, record));
+            } else if !places.contains_key(&said.transfer) {
+                missing.push(said.transfer);
             }
         }
         drop(fresh);
+        if missing.is_empty() {
+            return Ok((places, loaded));
+        }
         missing.sort_unstable();
         missing.dedup();
-        missing.retain(|id| !loaded.contains_key(id));
-        if !missing.is_empty() {
-            loaded.append(&mut store::load_many(work.tx, missing)?);
+        for (id, record) in store::load_many(work.tx, missing.iter().copied())? {
+            places.insert(id, loaded.len());
+            loaded.push((record.progress.status, Box::new(record)));
         }
-        Ok(loaded)
+        match missing.iter().find(|id| !places.contains_key(id)) {
+            Some(id) => Err(Fault::Poison(format!("there is no transfer {id}"))),
+            None => Ok((places, loaded)),
+        }
     }
-    fn save(
-        &self,
-        work: &mut Work<'_, '_>,
-        mut changed: Vec<(TransferStatus, Record)>,
-    ) -> Result<(), Fault> {
+    fn save(&self, work: &mut Work<'_, '_>, mut changed: Loaded) -> Result<(), Fault> {
         let mut cancellations = Vec::new();
         let mut ended = Vec::new();
         for (before, record) in &mut changed {

@@ -62,7 +62,7 @@ impl Transfers {
     ) -> Result<Record, Refusal> {
         let record = load(platform, transfer).await?;
         record
-            .filter(|record| record.accounts().contains(&account))
+            .filter(|record| record.is_seen_by(account))
             .ok_or_else(|| Refusal::not_found("transfer"))
     }
     /// The transfer once it is final, or as it is when the time is over.

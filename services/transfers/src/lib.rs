@@ -17,7 +17,7 @@ use contracts::{
     ids::TransferId,
     ledger::{LedgerPosted, LedgerRefused, LedgerReserved},
     payment_methods::ResolvePaymentMethods,
-    rails::RailOutcome,
+    rails::{GetRtpWaiting, RailOutcome},
     transfers::{
         CreateCancellation, CreateTransfer, GetCancellation, GetTimeline, GetTransfer,
         ListCancellations, ListTransferEvents, ListTransfers, TransferCancelRequested,
@@ -34,7 +34,7 @@ use crate::store::{Indexes, Record};
 pub struct Transfers {
     indexes: Indexes,
     /// Transfers that the commit under way has appended: its consumers need not read them again.
-    fresh: Mutex<BTreeMap<TransferId, Record>>,
+    fresh: Mutex<BTreeMap<TransferId, Box<Record>>>,
     waiters: Waiters,
 }
 
@@ -65,18 +65,8 @@ pub fn service(on: &::store::Store) -> Service<Transfers> {
         .emits::<TransferUpdated>()
         .emits::<TransferCancelRequested>()
         .calls::<ResolvePaymentMethods>()
+        .calls::<GetRtpWaiting>()
         .starts(|state, tx| Ok(state.indexes.restore(tx)?))
         .merges(|state, tx| state.indexes.merge(tx))
         .remembers(Transfers::committed, Transfers::rolled_back)
-}
-
-impl Transfers {
-    fn committed(&self) {
-        self.indexes.committed();
-        self.fresh.lock().clear();
-    }
-    fn rolled_back(&self) {
-        self.indexes.rolled_back();
-        self.fresh.lock().clear();
-    }
 }

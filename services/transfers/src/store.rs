@@ -52,6 +52,7 @@ pub static MIGRATIONS: &[Migration] = &[Migration {
           hop_micros BIGINT NOT NULL, request_bytes BIGINT NOT NULL, status BIGINT NOT NULL,
           completed BIGINT NOT NULL, detail BYTEA, trail BYTEA NOT NULL,
           PRIMARY KEY (bucket, id, tail));
+        CREATE INDEX transfers_platform ON transfers_transfer (facilitator, id);
         CREATE TABLE transfers_cancellation (transfer BYTEA NOT NULL, id BYTEA NOT NULL,
           status BIGINT NOT NULL, created BIGINT NOT NULL, PRIMARY KEY (transfer, id)); ",
         late_tables!(postgres, unique, "transfers_key"),
@@ -118,8 +119,11 @@ static RECORDS: Select<3> = Select::new(
 );
 static KEYS_ABOVE: Sql =
     Sql::new("SELECT id, tail, key_hash FROM transfers_transfer WHERE id > $1 ORDER BY id");
-static ACCOUNTS_ABOVE: Sql = Sql::new(
-    "SELECT id, tail, facilitator, parties FROM transfers_transfer WHERE id > $1 ORDER BY id",
+static ACCOUNTS_ABOVE: Sql =
+    Sql::new("SELECT id, tail, parties FROM transfers_transfer WHERE id > $1 ORDER BY id");
+static OF_PLATFORM: Sql = Sql::new(
+    "SELECT id, tail FROM transfers_transfer WHERE facilitator = $1 AND id < $2 \
+     ORDER BY id DESC LIMIT $3",
 );
 static NEW_CANCELLATION: Insert<4> = Insert::new(
     "transfers_cancellation",
@@ -160,21 +164,23 @@ pub struct Record {
 }
 
 impl Record {
-    /// The accounts that may see it, each once.
-    pub fn accounts(&self) -> Vec<AccountId> {
-        accounts(self.facilitator, &self.parties)
+    /// Whether an account may see it.
+    pub fn is_seen_by(&self, account: AccountId) -> bool {
+        let (source, destination) = sides(&self.parties);
+        [self.facilitator, source, destination].contains(&account)
     }
 }
 
-fn accounts(facilitator: AccountId, parties: &Parties) -> Vec<AccountId> {
-    let mut accounts = vec![
-        facilitator,
-        parties.source.party.account_id(),
-        parties.destination.party.account_id(),
-    ];
-    accounts.sort_unstable();
-    accounts.dedup();
-    accounts
+/// The accounts of both sides.
+fn sides(parties: &Parties) -> (AccountId, AccountId) {
+    (parties.source.party.account_id(), parties.destination.party.account_id())
+}
+
+/// The keys under which the index by account holds a transfer.
+fn keys(parties: &Parties) -> impl Iterator<Item = [u8; 8]> + use<> {
+    let (source, destination) = sides(parties);
+    let second = (destination != source).then_some(destination);
+    std::iter::once(source).chain(second).map(|account| account.tail().to_be_bytes())
 }
 
 /// How a cancellation stands.
@@ -239,10 +245,7 @@ impl Indexes {
             let above = [Value::Int(mark)];
             tx.query(&ACCOUNTS_ABOVE, &above, |row| {
                 let (id, tail) = (row.int(0)?, row.int(1)?.to_be_bytes());
-                let facilitator = AccountId::from_slice(row.blob(2)?);
-                let facilitator = facilitator.ok_or_else(|| corrupt("facilitator"))?;
-                for account in accounts(facilitator, &decode(row.blob(3)?, "parties")?) {
-                    let key = account.tail().to_be_bytes();
+                for key in keys(&decode(row.blob(2)?, "parties")?) {
                     each(Entry { key: &key, id, payload: &tail })?;
                 }
                 Ok(())
@@ -287,21 +290,20 @@ impl Indexes {
         let key = account.tail().to_be_bytes();
         self.accounts.scan(tx, &key, before, most)?.iter().map(id_of).collect()
     }
-    fn insert(&self, tx: &mut Tx<'_>, records: &[Record]) -> Result<()> {
+    fn insert(&self, tx: &mut Tx<'_>, records: &[Box<Record>]) -> Result<()> {
         let tails: Vec<[u8; 8]> = records.iter().map(|r| r.id.tail().to_be_bytes()).collect();
-        let keys = records.iter().zip(&tails);
-        let keys: Vec<Entry<'_>> = keys
+        let entries = records.iter().zip(&tails);
+        let entries: Vec<Entry<'_>> = entries
             .map(|(record, tail)| Entry {
                 key: &record.key_hash,
                 id: record.id.row(),
                 payload: tail,
             })
             .collect();
-        self.keys.insert(tx, &keys)?;
-        let mut lists = Vec::with_capacity(records.len() * 3);
+        self.keys.insert(tx, &entries)?;
+        let mut lists = Vec::with_capacity(records.len() * 2);
         for (record, tail) in records.iter().zip(&tails) {
-            let keys = record.accounts().into_iter().map(|account| account.tail().to_be_bytes());
-            lists.extend(keys.map(|key| (key, record.id.row(), tail)));
+            lists.extend(keys(&record.parties).map(|key| (key, record.id.row(), tail)));
         }
         let entries = lists.iter().map(|(key, id, tail)| Entry { key, id: *id, payload: *tail });
         let entries: Vec<Entry<'_>> = entries.collect();
@@ -345,7 +347,7 @@ fn detail_bytes(detail: &Detail) -> Option<Vec<u8>> {
 pub fn insert_many(
     tx: &mut Tx<'_>,
     indexes: &Indexes,
-    records: &[Record],
+    records: &[Box<Record>],
     encoded: &[&(Vec<u8>, Option<Vec<u8>>)],
 ) -> Result<()> {
     tx.insert_many(&NEW, records.iter().zip(encoded), |(record, (parties, extra))| {
@@ -391,7 +393,7 @@ pub fn load(tx: &mut Tx<'_>, id: TransferId) -> Result<Option<Record>> {
 }
 
 /// Overwrites what changed, each from the status that it had; how many rows were hit.
-pub fn save_many(tx: &mut Tx<'_>, changed: &[(TransferStatus, Record)]) -> Result<u64> {
+pub fn save_many(tx: &mut Tx<'_>, changed: &[(TransferStatus, Box<Record>)]) -> Result<u64> {
     let details: Vec<Option<Vec<u8>>> =
         changed.iter().map(|(_, record)| detail_bytes(&record.progress.detail)).collect();
     tx.update_many(&PROGRESS, changed.iter().zip(&details), |((before, record), detail)| {
@@ -496,6 +498,8 @@ pub fn cancellations(
 pub struct Filter {
     /// Who looks: its own transfers only.
     pub viewer: AccountId,
+    /// The viewer is a platform account: it sees what was made under it.
+    pub platform: bool,
     /// One of these on a side; all where empty.
     pub accounts: Vec<AccountId>,
     pub status: Option<TransferStatus>,
@@ -512,13 +516,11 @@ pub struct Filter {
 
 impl Filter {
     fn passes(&self, record: &Record) -> bool {
-        let sides = [
-            record.parties.source.party.account_id(),
-            record.parties.destination.party.account_id(),
-        ];
+        let (source, destination) = sides(&record.parties);
         let foreign = record.extra.as_ref().and_then(|extra| extra.foreign_id.as_ref());
-        record.accounts().contains(&self.viewer)
-            && (self.accounts.is_empty() || sides.iter().any(|side| self.accounts.contains(side)))
+        record.is_seen_by(self.viewer)
+            && (self.accounts.is_empty()
+                || [source, destination].iter().any(|side| self.accounts.contains(side)))
             && self.status.is_none_or(|status| record.progress.status == status)
             && self.start.is_none_or(|start| record.created >= start)
             && self.end.is_none_or(|end| record.created < end)
@@ -526,13 +528,29 @@ impl Filter {
     }
 }
 
+/// The transfers made under a platform account below a row, newest first. It has nearly all of an
+/// embedded store's rows, so that these are read backwards without an index; PostgreSQL has one.
+fn of_platform(
+    tx: &mut Tx<'_>,
+    platform: AccountId,
+    before: Option<i64>,
+) -> Result<Vec<TransferId>> {
+    let most = i64::try_from(LIST_STEP).expect("a small number");
+    let before = before.unwrap_or(i64::MAX);
+    let values = [Value::Blob(platform.as_bytes()), Value::Int(before), Value::Int(most)];
+    tx.query(&OF_PLATFORM, &values, |row| Ok(TransferId::from_parts(row.int(0)?, row.int(1)?)))
+}
+
 /// Index entries read at a time.
 const LIST_STEP: usize = 256;
 
 /// A page of a list.
 pub fn list(tx: &mut Tx<'_>, indexes: &Indexes, filter: &Filter) -> Result<Vec<Record>> {
-    let keys =
-        if filter.accounts.is_empty() { vec![filter.viewer] } else { filter.accounts.clone() };
+    let all_of_platform = filter.platform && filter.accounts.is_empty();
+    let keys = match filter.accounts.as_slice() {
+        [] => vec![filter.viewer],
+        accounts => accounts.to_vec(),
+    };
     let (lowest, mut before) = filter.rows;
     let mut skip = filter.skip;
     let mut page = Vec::new();
@@ -541,7 +559,10 @@ pub fn list(tx: &mut Tx<'_>, indexes: &Indexes, filter: &Filter) -> Result<Vec<R
         // Below the oldest id of a full step that account may have more: they come next time.
         let mut horizon = None;
         for key in &keys {
-            let step = indexes.of_account(tx, *key, before, LIST_STEP)?;
+            let step = match all_of_platform {
+                true => of_platform(tx, *key, before)?,
+                false => indexes.of_account(tx, *key, before, LIST_STEP)?,
+            };
             if step.len() == LIST_STEP {
                 horizon = horizon.max(step.last().map(TransferId::row));
             }

@@ -8,6 +8,8 @@ mod harness;
 mod idempotency;
 #[path = "it/lists.rs"]
 mod lists;
+#[path = "it/perf_tmp.rs"]
+mod perf_tmp;
 #[path = "it/rules.rs"]
 mod rules;
 #[path = "it/statuses.rs"]

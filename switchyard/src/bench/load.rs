@@ -18,6 +18,7 @@ use tokio::{
     time::Instant,
 };
 
+use super::open;
 use crate::exit::{Context, Failure, Outcome};
 
 /// Who pays whom, and how.
@@ -62,6 +63,8 @@ pub struct Seen {
     pub broken: u64,
     /// Requests sent.
     pub sent: u64,
+    /// From the first request to the last one sent.
+    pub sending_seconds: f64,
     /// From the first request to the last answer.
     pub seconds: f64,
     /// Ids of some accepted transfers.
@@ -101,12 +104,11 @@ pub async fn run(plan: Plan, progress: impl Fn(u64) + Send + 'static) -> Outcome
     seen.await.context("the load client broke off")?
 }
 
-struct Shared {
-    plan: Plan,
+pub(super) struct Shared {
+    pub(super) plan: Plan,
     next: Cell<u64>,
     answered: Cell<u64>,
-    begin: Cell<Instant>,
-    seen: RefCell<Seen>,
+    pub(super) seen: RefCell<Seen>,
 }
 
 async fn drive(plan: Plan, progress: impl Fn(u64) + Send + 'static) -> Outcome<Seen> {
@@ -121,17 +123,22 @@ async fn drive(plan: Plan, progress: impl Fn(u64) + Send + 'static) -> Outcome<S
         plan,
         next: Cell::new(0),
         answered: Cell::new(0),
-        begin: Cell::new(begin),
         seen: RefCell::default(),
     });
     let ended = Rc::new(Notify::new());
-    let tasks: Vec<_> = streams
-        .into_iter()
-        .zip(1u64..)
-        .map(|(stream, number)| {
-            tokio::task::spawn_local(one_connection(Rc::clone(&shared), stream, number))
-        })
-        .collect();
+    let requests: Vec<_> = match shared.plan.pace {
+        Pace::Closed { .. } => streams
+            .into_iter()
+            .zip(1u64..)
+            .map(|(stream, number)| {
+                tokio::task::spawn_local(one_connection(Rc::clone(&shared), stream, number))
+            })
+            .collect(),
+        Pace::Open { per_second, seconds } => {
+            let all = open::arrivals(Rc::clone(&shared), streams, per_second, seconds);
+            vec![tokio::task::spawn_local(all)]
+        }
+    };
     let watched = {
         let (shared, ended) = (Rc::clone(&shared), Rc::clone(&ended));
         tokio::task::spawn_local(async move {
@@ -142,13 +149,16 @@ async fn drive(plan: Plan, progress: impl Fn(u64) + Send + 'static) -> Outcome<S
             }
         })
     };
-    for task in tasks {
+    for task in requests {
         task.await.context("a connection of the load client broke off")?;
     }
     ended.notify_one();
     watched.await.context("the progress of the load client broke off")?;
     let mut seen = shared.seen.take();
     seen.seconds = begin.elapsed().as_secs_f64();
+    if seen.sending_seconds == 0.0 {
+        seen.sending_seconds = seen.seconds;
+    }
     if seen.accepted_micros.is_empty() {
         let why = seen.other.first().map_or("no answer came".to_owned(), |(status, _, body)| {
             format!("the first answer was {status}: {body}")
@@ -159,24 +169,15 @@ async fn drive(plan: Plan, progress: impl Fn(u64) + Send + 'static) -> Outcome<S
 }
 
 impl Shared {
-    /// The next request's number and intended time; `None` once all are taken.
-    fn take(&self) -> Option<(u64, Option<Instant>)> {
+    /// The next request's number in a closed loop; `None` once all are taken.
+    fn take(&self) -> Option<u64> {
         let number = self.next.get();
-        let intended = match self.plan.pace {
-            Pace::Closed { transfers } if number >= transfers => return None,
-            Pace::Closed { .. } => None,
-            Pace::Open { per_second, seconds } => {
-                if number >= u64::from(per_second) * u64::from(seconds) {
-                    return None;
-                }
-                let micros = number.saturating_mul(1_000_000) / u64::from(per_second);
-                Some(self.begin.get() + Duration::from_micros(micros))
-            }
-        };
+        let Pace::Closed { transfers } = self.plan.pace else { return None };
         self.next.set(number + 1);
-        Some((number, intended))
+        (number < transfers).then_some(number)
     }
-    fn note(&self, reply: &Reply<'_>, sent: Instant, intended: Option<Instant>) {
+    /// Notes an answer; its latency is from the intended time in an open loop, else from sending.
+    pub(super) fn note(&self, reply: &Reply<'_>, sent: Instant, intended: Option<Instant>) {
         let mut seen = self.seen.borrow_mut();
         let micros = |from: Instant| u32::try_from(from.elapsed().as_micros()).unwrap_or(u32::MAX);
         self.answered.set(self.answered.get() + 1);
@@ -207,15 +208,12 @@ async fn one_connection(shared: Rc<Shared>, mut stream: TcpStream, number: u64) 
     let mut random = Random(plan.seed.wrapping_mul(0x1_0000_0001).wrapping_add(number));
     let mut template = Template::new(plan);
     let mut buffer = Vec::with_capacity(8 * 1024);
-    while let Some((request, intended)) = shared.take() {
-        if let Some(intended) = intended {
-            tokio::time::sleep_until(intended).await;
-        }
+    while let Some(request) = shared.take() {
         let bytes = template.fill(plan, &mut random, request);
         let sent = Instant::now();
         shared.seen.borrow_mut().sent += 1;
         match ask(&mut stream, bytes, &mut buffer).await {
-            Some(reply) => shared.note(&reply, sent, intended),
+            Some(reply) => shared.note(&reply, sent, None),
             None => {
                 shared.seen.borrow_mut().broken += 1;
                 match TcpStream::connect(plan.address).await {
@@ -229,13 +227,13 @@ async fn one_connection(shared: Rc<Shared>, mut stream: TcpStream, number: u64) 
 }
 
 /// A request as bytes, in which only keys, amount and payment methods change.
-struct Template {
+pub(super) struct Template {
     bytes: Vec<u8>,
     head: usize,
 }
 
 impl Template {
-    fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
         let head = format!(
             "POST /accounts/{}/transfers HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\n\
              Content-Type: application/json\r\n",
@@ -245,7 +243,7 @@ impl Template {
         Self { head: head.len(), bytes: head }
     }
     /// The whole request. Amounts are 0.01 to 50.00, far from the sandbox's magic ones.
-    fn fill(&mut self, plan: &Plan, random: &mut Random, number: u64) -> &[u8] {
+    pub(super) fn fill(&mut self, plan: &Plan, random: &mut Random, number: u64) -> &[u8] {
         let from = if plan.hot { 0 } else { random.below(plan.sources.len()) };
         let mut to = random.below(plan.destinations.len() - 1);
         if to >= from {
@@ -275,13 +273,13 @@ fn digits(number: usize) -> usize {
 }
 
 /// An answer, in the connection's buffer.
-struct Reply<'a> {
+pub(super) struct Reply<'a> {
     status: u16,
     body: &'a [u8],
 }
 
 /// Sends one request and reads its answer; `None` where the connection broke.
-async fn ask<'b>(
+pub(super) async fn ask<'b>(
     stream: &mut TcpStream,
     request: &[u8],
     buffer: &'b mut Vec<u8>,

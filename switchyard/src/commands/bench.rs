@@ -199,7 +199,7 @@ async fn measure(
     }
     let open_loop = arguments.open_loop.map(|wanted_per_second| OpenLoop {
         wanted_per_second,
-        offered_per_second: seen.sent as f64 / seen.seconds,
+        offered_per_second: seen.sent as f64 / seen.sending_seconds,
         accepted,
         refused: seen.refused_micros.len() as u64,
         refused_millis: Percentiles::of(seen.refused_micros.clone()),

@@ -19,7 +19,7 @@ pub async fn run(arguments: &Keys) -> Outcome {
             let body = json!({ "accountID": account, "scopes": scopes });
             vec![key(client.post("/operations/keys", &[], &body).await?.ok()?)?]
         }
-        KeysAction::Revoke { key: id } => {
+        KeysAction::Revoke { id } => {
             let path = format!("/operations/keys/{id}");
             vec![key(client.send("DELETE", &path, &[], None).await?.ok()?)?]
         }

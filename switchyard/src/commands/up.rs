@@ -39,7 +39,7 @@ pub fn welcome(credentials: &Credentials, data: &Path) -> String {
         (Some(from), Some(to)) => {
             text.push_str("a first transfer:\n");
             text.push_str(&format!(
-                "  curl -s -u {} -H \"X-Idempotency-Key: $(uuidgen)\" \\\n    \
+                "  curl -s -u {} -H \"X-Idempotency-Key: $(date +%s)-$RANDOM\" \\\n    \
                  -H 'Content-Type: application/json' -H 'X-Wait-For: rail-response' \\\n    \
                  -d '{{\"source\":{{\"paymentMethodID\":\"{from}\"}},\
                  \"destination\":{{\"paymentMethodID\":\"{to}\"}},\

@@ -5,13 +5,19 @@ use std::{
     path::Path,
 };
 
-use contracts::ids::TransferId;
+use contracts::{ids::TransferId, transfers::TransferStatus};
+use rtp::{Instructed, Standing};
 use serde::Deserialize;
 use serde_json::Value;
 use store::Tx;
 
 use super::{Checked, checked};
 use crate::exit::{Context, Failure, Outcome};
+
+/// Transfers read at once.
+const PAGE: usize = 5_000;
+/// Faults named at most.
+const FAULTS_MOST: usize = 100;
 
 /// What came from the outside, where it was asked for.
 pub struct Outside {
@@ -85,4 +91,135 @@ pub fn acknowledged(tx: &mut Tx<'_>, stored: u64, outside: &Outside) -> store::R
         faults.push(format!("{stored} transfers are stored, clients sent {explained} at most"));
     }
     Ok(checked("V7", name, "answers", (journal.told.len() as u64, faults)))
+}
+
+/// V10: nothing left twice, the network's word and the transfer's status agree, and the network's
+/// own books say the same.
+pub fn paid_once(tx: &mut Tx<'_>, outside: &Outside) -> store::Result<Checked> {
+    let (instructions, mut faults) = rtp::verify(tx)?;
+    for page in instructions.chunks(PAGE) {
+        let found = transfers::store::load_many(tx, page.iter().map(|one| one.transfer))?;
+        for one in page {
+            let status = found.get(&one.transfer).map(|record| record.progress.status);
+            faults.extend(contradiction(one, status));
+        }
+    }
+    let counted = instructions.len() as u64;
+    let name = "each instruction is paid once or not at all";
+    if let Some(books) = &outside.books {
+        faults.extend(compared(&instructions, books));
+    }
+    faults.truncate(FAULTS_MOST);
+    let mut result = checked("V10", name, "instructions", (counted, faults));
+    result.note = outside.books.is_none().then_some("by the store alone, without --books");
+    Ok(result)
+}
+
+/// What is wrong between an instruction and its transfer's status. An open transfer is no
+/// contradiction: the news may be on its way to it.
+fn contradiction(one: &Instructed, status: Option<TransferStatus>) -> Option<String> {
+    use TransferStatus::{Canceled, Completed, Failed, Reversed};
+    let wrong = match (status, one.standing) {
+        (None, _) => true,
+        (Some(Completed | Reversed), standing) => standing != Standing::Paid,
+        (Some(Failed | Canceled), standing) => standing != Standing::Unpaid,
+        (Some(_), _) => false,
+    };
+    let status = status.map_or("not stored", TransferStatus::as_str);
+    let standing = match one.standing {
+        Standing::Open => "open",
+        Standing::Paid => "paid",
+        Standing::Unpaid => "not paid",
+    };
+    wrong.then(|| format!("{} is {status}, its payment is {standing}", one.transfer))
+}
+
+/// What is wrong between our instructions and the counterparties' books, both ways.
+fn compared(instructions: &[Instructed], books: &[Booked]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut paid: BTreeMap<TransferId, Vec<&Booked>> = BTreeMap::new();
+    for booked in books.iter().filter(|booked| booked.state == "accepted") {
+        match booked.transfer_id {
+            Some(id) => paid.entry(id).or_default().push(booked),
+            None => faults.push(format!("{} {} names no transfer", booked.rail, booked.reference)),
+        }
+    }
+    for one in instructions {
+        let theirs = paid.remove(&one.transfer).unwrap_or_default();
+        let id = one.transfer;
+        match (one.standing, theirs.as_slice()) {
+            (Standing::Paid, []) => faults.push(format!("{id}: paid here, not in the books")),
+            (Standing::Unpaid, [_, ..]) => faults.push(format!("{id}: not paid here, but booked")),
+            (_, [_, _, ..]) => faults.push(format!("{id}: booked {} times", theirs.len())),
+            (_, [booked]) if booked.amount != one.amount.value => {
+                let (ours, amount) = (one.amount.value, booked.amount);
+                faults.push(format!("{id}: {amount} is booked where {ours} was instructed"));
+            }
+            _ => {}
+        }
+    }
+    faults.extend(paid.keys().map(|id| format!("{id}: booked, and never instructed")));
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::{Amount, Currency, transfers::TransferStatus};
+    use rtp::{Instructed, Standing};
+
+    use super::{Booked, compared, contradiction, read_journal};
+
+    fn instructed(last: u8, standing: Standing) -> Instructed {
+        let id = format!("019a8f3e-1c40-7000-8000-0000000000{last:02x}");
+        let amount = Amount::new(100, Currency::USD);
+        Instructed { transfer: id.parse().unwrap(), amount, standing }
+    }
+
+    fn booked(one: &Instructed, state: &str, amount: i64) -> Booked {
+        let (rail, reference) = ("rtp".to_owned(), "r".to_owned());
+        let transfer_id = Some(one.transfer);
+        Booked { rail, transfer_id, reference, amount, state: state.to_owned() }
+    }
+
+    #[test]
+    fn books_that_agree_and_books_that_do_not() {
+        let (paid, unpaid) = (instructed(1, Standing::Paid), instructed(2, Standing::Unpaid));
+        let all = [paid, unpaid];
+        let good = [booked(&paid, "accepted", 100), booked(&unpaid, "rejected", 100)];
+        assert!(compared(&all, &good).is_empty());
+        let missing = compared(&all, &good[1..]);
+        assert!(missing[0].ends_with("paid here, not in the books"), "{missing:?}");
+        let twice = [good[0].clone(), good[0].clone()];
+        assert!(compared(&all, &twice)[0].ends_with("booked 2 times"));
+        let other = [booked(&paid, "accepted", 99)];
+        assert!(compared(&all, &other)[0].contains("99 is booked"));
+        let wrong = [good[0].clone(), booked(&unpaid, "accepted", 100)];
+        assert!(compared(&all, &wrong)[0].ends_with("not paid here, but booked"));
+        assert!(compared(&[], &good)[0].ends_with("never instructed"));
+    }
+
+    #[test]
+    fn a_status_and_a_payment_may_contradict() {
+        let paid = instructed(1, Standing::Paid);
+        assert_eq!(contradiction(&paid, Some(TransferStatus::Completed)), None);
+        assert_eq!(contradiction(&paid, Some(TransferStatus::Pending)), None);
+        assert!(contradiction(&paid, Some(TransferStatus::Failed)).is_some());
+        assert!(contradiction(&paid, None).is_some());
+    }
+
+    #[test]
+    fn a_journal_tells_answers_refusals_and_silence_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let id = "019a8f3e-1c40-7000-8000-000000000001";
+        let text = format!(
+            "{{\"key\":\"a\",\"status\":200,\"transferID\":\"{id}\"}}\n{{\"key\":\"b\",\"status\":429}}\n\n\
+             {{\"key\":\"c\"}}\n{{\"key\":\"d\",\"status\":503}}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let journal = read_journal(&path).unwrap();
+        assert_eq!((journal.told.len(), journal.unanswered), (1, 2));
+        std::fs::write(&path, "no json").unwrap();
+        assert!(read_journal(&path).is_err());
+    }
 }

@@ -52,7 +52,7 @@ fn bounded_under_load() {
     });
     let counters = store.counters();
     eprintln!("largest log {} MiB, {counters:?}", largest / MIB);
-    assert!(largest <= 68 * MIB, "{largest}");
+    assert!(largest <= 72 * MIB, "{largest}");
     assert!(counters.checkpoints > 0 && counters.log_restarts > 0, "{counters:?}");
 }
 
@@ -74,7 +74,10 @@ fn a_long_reader_delays_but_does_not_stop() {
         cycles += 1;
     }
     let counters = store.counters();
-    eprintln!("log while a reader held it: {} MiB, {cycles} cycles after: {counters:?}", held / MIB);
+    eprintln!(
+        "log while a reader held it: {} MiB, {cycles} cycles after: {counters:?}",
+        held / MIB
+    );
     assert!(held > 80 * MIB, "a snapshot that is held cannot be overwritten");
     assert!(counters.log_restarts > restarts, "{counters:?}");
     assert!(counters.log_frames < 16_384, "{counters:?}");
@@ -99,7 +102,7 @@ fn stepped_by_hand() {
     assert!(counters.log_restarts > 2, "{counters:?}");
     // Without anybody who steps, the writer alone keeps the bound.
     let largest = load(&bed, &mut writer, 60, || {});
-    assert!(largest <= 68 * MIB, "{largest}");
+    assert!(largest <= 72 * MIB, "{largest}");
     // What was written is there after a restart.
     drop((store, writer));
     let (store, _writer) = Store::open(bed.location.clone(), Options::default()).unwrap();

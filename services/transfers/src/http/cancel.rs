@@ -100,7 +100,7 @@ impl Commit<Cancel> for Transfers {
                 Ok(Some(cancellation)) => {
                     of_one.push(cancellation.clone());
                     added.push(cancellation.clone());
-                    changed.insert(record.id, (record.progress.status, record.clone()));
+                    changed.insert(record.id, (record.progress.status, Box::new(record.clone())));
                     results.push(Ok(cancellation));
                 }
                 Ok(None) => {

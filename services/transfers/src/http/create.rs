@@ -66,11 +66,15 @@ impl Answer<CreateTransfer> for Transfers {
         let facilitator = facilitator(&ask)?;
         let key_hash = hash(&[facilitator.as_bytes(), key.text.as_bytes()]);
         let fingerprint = fingerprint(facilitator, &ask.body);
-        // First the key: a retry is answered even when the method has been disabled since.
-        if let Some(known) = self.first(&ask.platform, key_hash, fingerprint).await? {
-            return self.repeat(&ask.platform, &key, wait, known).await;
-        }
-        let (parties, hop_micros) = resolve(&ask, facilitator).await?;
+        let (parties, hop_micros) = match resolve(&ask, facilitator).await {
+            Ok(resolved) => resolved,
+            // The key goes before every other rule: a retry is answered also where the method has
+            // been disabled since. Where nothing is wrong, the writer looks for it in any case.
+            Err(refusal) => match self.first(&ask.platform, key_hash, fingerprint).await? {
+                Some(known) => return self.repeat(&ask.platform, &key, wait, known).await,
+                None => return Err(refusal),
+            },
+        };
         let request = &ask.body;
         let extra = Extra {
             description: request.description.clone(),
@@ -243,7 +247,12 @@ async fn resolve(
     let (source, destination) =
         (ask.body.source.payment_method_id, ask.body.destination.payment_method_id);
     let path = format!("/internal/payment-methods?ids={source},{destination}");
-    let called = ask.platform.call::<ResolvePaymentMethods>("transfers", &path).await?;
+    let called = ask.platform.call::<ResolvePaymentMethods>("transfers", &path).await;
+    let called = called.map_err(|refusal| {
+        // Whatever the hop's fault is: nothing was written, the same key may try again.
+        let seconds = refusal.retry_after_seconds.unwrap_or(1);
+        Refusal::new(Code::Unavailable, refusal.detail).retry_after(seconds)
+    })?;
     let methods = called.reply.methods;
     let mut refusal = Refusal::new(Code::InvalidField, "some fields break their rules");
     let mut side = |key: &str, id: PaymentMethodId, may: fn(MethodType) -> bool| {
@@ -333,7 +342,7 @@ impl Commit<NewTransfer> for Transfers {
             let created = CreatedTransfer { transfer_id: record.id, created_on: record.created };
             first.insert(command.key_hash, (command.fingerprint, created.clone()));
             results.push(Ok(Accepted { created, repeated: false }));
-            records.push(record);
+            records.push(Box::new(record));
             encoded.push(&command.encoded);
         }
         store::insert_many(work.tx, &self.indexes, &records, &encoded)?;

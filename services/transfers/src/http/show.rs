@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::{
-    Code, Refusal,
+    Code, Endpoint, Refusal,
     ids::{AccountId, PaymentMethodId, TransferId},
     payment_methods::{BankAccount, MethodWallet, ResolvePaymentMethods},
-    rails::{Rail, RailState},
+    rails::{GetRtpWaiting, Rail, RailState},
     transfers::{
         Cancellation, GetTransfer, InstantBankDetails, ListTransfers, ListTransfersQuery, Party,
         Transfer, TransferAccount, TransferParty, TransferStatus, Waiting,
@@ -75,8 +75,10 @@ fn filter(
     let lowest = query.start.map(|start| row_at(start.plus_micros(-offset).millis()));
     let end = query.end.map(|end| row_at(end.millis().saturating_add(CLOCK_MARGIN_MILLIS)));
     let before = query.before.map(|before| before.row());
+    let known = platform.access().account(viewer);
     Ok(Filter {
         viewer,
+        platform: known.is_some_and(|known| known.facilitator == viewer),
         accounts,
         status: query.status,
         start: query.start,
@@ -151,10 +153,11 @@ async fn banks(platform: &Platform, records: &[Record]) -> Banks {
 
 /// Why it waits, as its rail says; nothing where the rail is silent.
 async fn waiting(platform: &Platform, rail: Rail, transfer: TransferId) -> Option<Waiting> {
-    let service = rail.service();
-    let path = format!("/internal/{service}/waiting?transfer={transfer}");
-    let (body, _) = platform.fetch(service, &path).await.ok()?;
-    serde_json::from_slice(&body).ok()
+    if rail != Rail::Rtp {
+        return None;
+    }
+    let path = format!("{}?transfer={transfer}", GetRtpWaiting::PATH);
+    Some(platform.call::<GetRtpWaiting>("transfers", &path).await.ok()?.reply)
 }
 
 fn transfer(

@@ -18,15 +18,14 @@ use contracts::{
     ids::{AccountId, BankAccountId, KeyId, PaymentMethodId, TransferId, WalletId, from_parts},
     ledger::{LedgerPosted, LedgerRefused, LedgerReserved, PostedState, RefusedReason},
     payment_methods::{BankAccount, ResolvePaymentMethods, Resolved, ResolvedMethod},
-    rails::{Rail, RailOutcome, RailState},
-    transfers::{Party, TransferCancelRequested, TransferCreated},
+    rails::{GetRtpWaiting, Rail, RailOutcome, RailState},
+    transfers::{Party, TransferCancelRequested, TransferCreated, Waiting},
 };
 use parking_lot::Mutex;
 use runtime::{
     Answer, Answered, Ask, Command, Commit, Delivered, Fault, Handle, Service, Tier, Work,
 };
 use sha2::{Digest, Sha256};
-use store::Value;
 
 /// An amount that the ledger refuses for want of funds.
 pub const TOO_MUCH: i64 = 99_999_999;
@@ -264,8 +263,19 @@ pub struct Rtp {
 pub fn rtp(claimed: Arc<std::sync::atomic::AtomicBool>) -> Service<Rtp> {
     Service::new("rtp", Tier::Rail, Arc::new(Rtp { claimed }))
         .commits::<Say>()
+        .answers::<GetRtpWaiting>()
         .handles::<TransferCancelRequested>()
         .emits::<RailOutcome>()
+}
+
+impl Answer<GetRtpWaiting> for Rtp {
+    async fn answer(&self, _: Ask<GetRtpWaiting>) -> Result<Answered<GetRtpWaiting>, Refusal> {
+        if self.claimed.load(Relaxed) {
+            return Err(Refusal::not_found("waiting transfer"));
+        }
+        let reason = "queued".to_owned();
+        Ok(Answered::ok(&Waiting { reason, position: Some(4), expected_on: None }))
+    }
 }
 
 pub fn outcome(transfer_id: TransferId, state: RailState, by_hand: bool) -> RailOutcome {
@@ -308,6 +318,5 @@ pub fn count(tx: &mut store::Tx<'_>, table: &str) -> i64 {
     let mut select = store::sea_query::Query::select();
     let star = store::sea_query::Expr::cust("COUNT(*)");
     select.expr(star).from(table.to_owned());
-    let _ = Value::Null;
     tx.select(&select, |row| row.int(0)).unwrap()[0]
 }

@@ -182,8 +182,12 @@ async fn what_was_sent_is_shown() {
     assert_eq!(shown["destination"]["instantBankDetails"]["network"], "rtp");
     assert_eq!(shown["destination"]["rtpDetails"]["status"], "initiated");
     assert_eq!(shown["status"], "pending");
-    // Without payment-methods a transfer is shown all the same, but for the bank account.
+    assert_eq!(shown["waiting"], json!({ "reason": "queued", "position": 4 }));
+    // A rail that does not say and payment-methods that do not answer leave only their parts out.
+    harness.claimed.store(true, Relaxed);
     harness.methods.failing.store(9, Relaxed);
     let shown = harness.show(transfer).await;
     assert!(shown["destination"].get("bankAccount").is_none());
+    assert!(shown.get("waiting").is_none());
+    assert_eq!(shown["status"], "pending");
 }

@@ -1,0 +1,99 @@
+//! The open loop: requests at fixed times, whether or not earlier ones were answered. Each takes an
+//! idle connection, or opens one more.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use tokio::{net::TcpStream, task::JoinSet, time::Instant};
+
+use super::load::{Random, Shared, Template, ask};
+
+/// Connections at most; beyond, a request waits for one, and that wait counts as its latency.
+const CONNECTIONS_MOST: usize = 8_192;
+/// Requests sent without looking at answers in between.
+const BURST: u64 = 32;
+
+/// A kept connection with its buffers.
+struct Kept {
+    stream: TcpStream,
+    request: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Idle {
+    kept: RefCell<Vec<Kept>>,
+    freed: tokio::sync::Notify,
+}
+
+/// Sends so many requests a second for so long; returns once all were answered.
+pub(super) async fn arrivals(
+    shared: Rc<Shared>,
+    streams: Vec<TcpStream>,
+    per_second: u32,
+    seconds: u32,
+) {
+    let idle = Rc::new(Idle::default());
+    idle.kept.borrow_mut().extend(streams.into_iter().map(Kept::new));
+    let mut template = Template::new(&shared.plan);
+    let mut random = Random(shared.plan.seed);
+    let mut under_way = JoinSet::new();
+    let begin = Instant::now();
+    for number in 0..u64::from(per_second) * u64::from(seconds) {
+        let micros = number.saturating_mul(1_000_000) / u64::from(per_second);
+        let intended = begin + Duration::from_micros(micros);
+        if Instant::now() < intended {
+            tokio::time::sleep_until(intended).await;
+        } else if number.is_multiple_of(BURST) {
+            tokio::task::yield_now().await;
+        }
+        while under_way.try_join_next().is_some() {}
+        while under_way.len() >= CONNECTIONS_MOST && idle.kept.borrow().is_empty() {
+            idle.freed.notified().await;
+            while under_way.try_join_next().is_some() {}
+        }
+        let kept = idle.kept.borrow_mut().pop();
+        let bytes = template.fill(&shared.plan, &mut random, number).to_vec();
+        let one = one(Rc::clone(&shared), Rc::clone(&idle), kept, bytes, intended);
+        under_way.spawn_local(one);
+    }
+    shared.seen.borrow_mut().sending_seconds = begin.elapsed().as_secs_f64();
+    while under_way.join_next().await.is_some() {}
+}
+
+impl Kept {
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, request: Vec::new(), answer: Vec::with_capacity(8 * 1024) }
+    }
+}
+
+async fn one(
+    shared: Rc<Shared>,
+    idle: Rc<Idle>,
+    kept: Option<Kept>,
+    bytes: Vec<u8>,
+    intended: Instant,
+) {
+    let sent = Instant::now();
+    shared.seen.borrow_mut().sent += 1;
+    let connection = match kept {
+        Some(kept) => Some(kept),
+        None => TcpStream::connect(shared.plan.address).await.ok().map(Kept::new),
+    };
+    let answered = match connection {
+        Some(mut kept) => {
+            kept.request = bytes;
+            let _ = kept.stream.set_nodelay(true);
+            let reply = ask(&mut kept.stream, &kept.request, &mut kept.answer).await;
+            let answered = reply.map(|reply| shared.note(&reply, sent, Some(intended))).is_some();
+            if answered {
+                idle.kept.borrow_mut().push(kept);
+            }
+            answered
+        }
+        None => false,
+    };
+    if !answered {
+        shared.seen.borrow_mut().broken += 1;
+    }
+    idle.freed.notify_one();
+}
