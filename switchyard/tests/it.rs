@@ -11,7 +11,7 @@ fn switchyard(arguments: &[&str]) -> Output {
 }
 
 fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+    String::from_utf8(output.stdout.clone()).expect("answers are UTF-8")
 }
 
 #[test]

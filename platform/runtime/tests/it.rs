@@ -226,10 +226,13 @@ async fn on_postgresql_the_same() {
         return;
     };
     tokio::task::spawn_blocking(move || {
-        let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
-        client
-            .batch_execute("DROP SCHEMA IF EXISTS runtime_it CASCADE; CREATE SCHEMA runtime_it")
-            .unwrap();
+        let (_, mut writer) =
+            Store::open(Location::Postgres(url.clone()), Options::default()).unwrap();
+        let mut tx = writer.begin().unwrap();
+        tx.execute(&Sql::new("DROP SCHEMA IF EXISTS runtime_it CASCADE"), &[]).unwrap();
+        tx.execute(&Sql::new("CREATE SCHEMA runtime_it"), &[]).unwrap();
+        tx.commit().unwrap();
+        drop(writer);
         let separator = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{separator}options=-c%20search_path%3Druntime_it");
         let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -93,6 +93,17 @@ impl Shared {
         }
     }
 
+    /// Begins on a connection; one to PostgreSQL that turns out to be dead is made anew.
+    pub(crate) fn start(&self, line: &mut Line, reader: bool) -> Result<()> {
+        match (line.start(reader), line, &self.location) {
+            (Err(e), line @ Line::Postgres(_), Location::Postgres(url)) if e.is_transient() => {
+                *line = Line::Postgres(Box::new(Pg::connect(url)?));
+                line.start(reader)
+            }
+            (result, _, _) => result,
+        }
+    }
+
     fn connect_reader(&self) -> Result<Line> {
         match &self.location {
             Location::Directory(path) => {
@@ -296,15 +307,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a transaction. On PostgreSQL a lost connection is made anew first.
+    /// Begins a transaction. On PostgreSQL a connection that was lost is made anew.
     pub fn begin(&mut self) -> Result<Tx<'_>> {
-        if let (Line::Postgres(pg), Location::Postgres(url)) =
-            (&mut self.line, &self.shared.location)
-        {
-            if pg.is_closed() {
-                **pg = Pg::connect(url)?;
-            }
-        }
         Tx::begin(&mut self.line, &self.shared, false)
     }
 

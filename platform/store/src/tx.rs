@@ -28,6 +28,22 @@ pub(crate) enum Line {
     Postgres(Box<Pg>),
 }
 
+impl Line {
+    pub(crate) fn start(&mut self, reader: bool) -> Result<()> {
+        match self {
+            Line::Sqlite(conn) => {
+                let text = if reader { "BEGIN DEFERRED" } else { "BEGIN IMMEDIATE" };
+                Ok(sqlite::simple(conn, text)?)
+            }
+            Line::Postgres(pg) => pg.simple(if reader {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            } else {
+                "BEGIN"
+            }),
+        }
+    }
+}
+
 /// One row of a batch, whatever arrays its values stand in.
 pub(crate) trait Values<'t> {
     fn each(&self, f: &mut dyn FnMut(usize, &Value<'t>) -> Result<()>) -> Result<()>;
@@ -56,29 +72,15 @@ pub(crate) struct Batch<'b> {
 impl<'c> Tx<'c> {
     pub(crate) fn begin(line: &'c mut Line, shared: &'c Shared, reader: bool) -> Result<Tx<'c>> {
         let epoch = reader.then(|| shared.epochs.enter());
-        let begun = match line {
-            Line::Sqlite(conn) => {
-                let text = if reader { "BEGIN DEFERRED" } else { "BEGIN IMMEDIATE" };
-                sqlite::simple(conn, text).map(|()| Conn::Sqlite(conn)).map_err(Error::from)
-            }
-            Line::Postgres(pg) => {
-                let text = if reader {
-                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-                } else {
-                    "BEGIN"
-                };
-                pg.simple(text).map(|()| Conn::Postgres(pg))
-            }
-        };
-        match begun {
-            Ok(conn) => Ok(Tx { conn, shared, epoch, failed: false, open: true }),
-            Err(e) => {
-                if let Some(epoch) = epoch {
-                    shared.epochs.leave(epoch);
-                }
-                Err(e)
-            }
+        if let Err(e) = shared.start(line, reader) {
+            epoch.into_iter().for_each(|epoch| shared.epochs.leave(epoch));
+            return Err(e);
         }
+        let conn = match line {
+            Line::Sqlite(conn) => Conn::Sqlite(conn),
+            Line::Postgres(pg) => Conn::Postgres(pg),
+        };
+        Ok(Tx { conn, shared, epoch, failed: false, open: true })
     }
 
     /// Which engine this runs on.

@@ -15,7 +15,7 @@ mod link;
 mod store;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use contracts::{
     ledger::LedgerReserved,
@@ -26,53 +26,9 @@ use contracts::{
 use runtime::{Service, Tier};
 
 pub use iso20022::Dialect;
+pub use link::Config;
 pub use store::{Instructed, MIGRATIONS, Standing, exchanges, verify};
 pub use wire::{Ids, Us};
-
-/// All settings and limits of the rail. [`Config::sandbox`] has the defaults of the fast pace.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where the network takes messages: `http://HOST:PORT/messages`.
-    pub participant: String,
-    pub us: Us,
-    /// How long an answer is waited for; then the payment is unknown and the network is asked.
-    pub answer_within: Duration,
-    /// How long a connection may take; below `answer_within`.
-    pub connect_within: Duration,
-    /// How old a message may be when it arrives: later the network refuses it as stale.
-    pub acceptance_window: Duration,
-    /// The pause before the second enquiry, doubled for each further one.
-    pub enquire_first: Duration,
-    /// The longest pause between enquiries about one payment.
-    pub enquire_most: Duration,
-    /// Payments claimed in one commit at most.
-    pub batch: usize,
-    /// Messages without an answer at most.
-    pub window: usize,
-    /// How long the lease on the connection lasts without being renewed.
-    pub lease: Duration,
-    /// The longest pause while the network refuses connections.
-    pub refused_most: Duration,
-}
-
-impl Config {
-    /// The sandbox's participant at this URL, at the fast pace.
-    pub fn sandbox(participant: String, dialect: Dialect) -> Self {
-        Self {
-            participant,
-            us: Us::sandbox(dialect),
-            answer_within: Duration::from_millis(2_000),
-            connect_within: Duration::from_millis(1_000),
-            acceptance_window: Duration::from_secs(3),
-            enquire_first: Duration::from_millis(500),
-            enquire_most: Duration::from_secs(10),
-            batch: 64,
-            window: 256,
-            lease: Duration::from_secs(10),
-            refused_most: Duration::from_secs(2),
-        }
-    }
-}
 
 /// The rail's state: settings, and the connection.
 pub struct Rtp {

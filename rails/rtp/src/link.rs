@@ -17,7 +17,7 @@ use hyper_util::{
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{Config, domain::Key};
+use crate::{Dialect, domain::Key, wire::Us};
 
 /// The shortest pause after a refused connection.
 const REFUSED_FIRST_MICROS: u64 = 100_000;
@@ -27,6 +27,51 @@ const SILENT_MOST: u32 = 16;
 const IDLE: Duration = Duration::from_secs(30);
 
 type Http = Client<HttpConnector, Full<Bytes>>;
+
+/// All settings and limits of the rail. [`Config::sandbox`] has the defaults of the fast pace.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the network takes messages: `http://HOST:PORT/messages`.
+    pub participant: String,
+    pub us: Us,
+    /// How long an answer is waited for; then the payment is unknown and the network is asked.
+    pub answer_within: Duration,
+    /// How long a connection may take; below `answer_within`.
+    pub connect_within: Duration,
+    /// How old a message may be when it arrives: later the network refuses it as stale.
+    pub acceptance_window: Duration,
+    /// The pause before the second enquiry, doubled for each further one.
+    pub enquire_first: Duration,
+    /// The longest pause between enquiries about one payment.
+    pub enquire_most: Duration,
+    /// Payments claimed in one commit at most.
+    pub batch: usize,
+    /// Messages without an answer at most.
+    pub window: usize,
+    /// How long the lease on the connection lasts without being renewed.
+    pub lease: Duration,
+    /// The longest pause while the network refuses connections.
+    pub refused_most: Duration,
+}
+
+impl Config {
+    /// The sandbox's participant at this URL, at the fast pace.
+    pub fn sandbox(participant: String, dialect: Dialect) -> Self {
+        Self {
+            participant,
+            us: Us::sandbox(dialect),
+            answer_within: Duration::from_millis(2_000),
+            connect_within: Duration::from_millis(1_000),
+            acceptance_window: Duration::from_secs(3),
+            enquire_first: Duration::from_millis(500),
+            enquire_most: Duration::from_secs(10),
+            batch: 64,
+            window: 256,
+            lease: Duration::from_secs(10),
+            refused_most: Duration::from_secs(2),
+        }
+    }
+}
 
 /// What became of a POST.
 #[derive(Debug)]

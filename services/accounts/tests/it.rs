@@ -1,5 +1,7 @@
 //! accounts alone: the public API over a store in a temporary directory.
 
+#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
 use std::sync::Arc;
 
 use accounts::{Accounts, Bootstrap, Bootstrapped, Config};

@@ -85,8 +85,7 @@ impl Handle<CapabilityUpdated> for Ledger {
 /// Tells the others of a wallet, on the shard of its account.
 pub(crate) fn announce(work: &mut Work<'_, '_>, new: &NewWallet<'_>) {
     let shard = work.shard_of(new.owner.bucket());
-    let event =
-        WalletCreated { wallet_id: new.id, account_id: new.owner, currency: new.currency };
+    let event = WalletCreated { wallet_id: new.id, account_id: new.owner, currency: new.currency };
     work.emit(new.owner.row(), shard, &event);
 }
 
@@ -386,11 +385,7 @@ fn settle(
 }
 
 impl Handle<LedgerHop> for Ledger {
-    fn handle(
-        &self,
-        work: &mut Work<'_, '_>,
-        batch: &[Delivered<LedgerHop>],
-    ) -> Result<(), Fault> {
+    fn handle(&self, work: &mut Work<'_, '_>, batch: &[Delivered<LedgerHop>]) -> Result<(), Fault> {
         let mut books = self.books.lock();
         let wallets = batch.iter().map(|event| match event.data.step {
             HopStep::Credit => event.data.destination,
@@ -480,8 +475,7 @@ fn hop_done(
     let origin = Origin::new(hop.transfer_id, 0, bucket, home);
     books.mark(&origin, id, CREDITED);
     seen.known.insert((id, tail), Known::Marked);
-    let posted =
-        LedgerPosted { transfer_id: hop.transfer_id, leg: 0, state: PostedState::Posted };
+    let posted = LedgerPosted { transfer_id: hop.transfer_id, leg: 0, state: PostedState::Posted };
     work.emit_traced(origin.row, home, &posted, event.trace);
 }
 
@@ -498,9 +492,8 @@ fn hop_back(
     let origin = Origin::new(hop.transfer_id, 0, bucket, home);
     let (amount, currency) = (hop.amount.value, hop.amount.currency);
     let xout = books.system(work.tx, home, currency, Role::Xout(other)).map_err(fault)?;
-    let places = Places::default()
-        .with(Place::Xout, xout)
-        .with(Place::Source, books.wallet(hop.source));
+    let places =
+        Places::default().with(Place::Xout, xout).with(Place::Source, books.wallet(hop.source));
     let ask = Ask { movement: Movement::HopBack, places, amount, currency };
     match decide(books.accounts(), &ask, seen.get(id, tail)) {
         Decision::Done(plan) => {

@@ -226,8 +226,7 @@ fn fund(
     if books.accounts()[slot as usize].currency != currency {
         return Ok(Err(Refusal::field("amount", "has another currency than the wallet")));
     }
-    let adjustments =
-        books.system(work.tx, shard, currency, Role::Adjustments).map_err(fault)?;
+    let adjustments = books.system(work.tx, shard, currency, Role::Adjustments).map_err(fault)?;
     let places =
         Places::default().with(Place::Destination, slot).with(Place::Adjustments, adjustments);
     let amount = command.amount.value;

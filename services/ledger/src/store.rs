@@ -16,9 +16,7 @@ pub use journal::{balances_at, balances_now, heads, load_journal, load_transacti
 pub use verify::{Checked, verify};
 pub use wallets::{list_wallets, load_wallet};
 
-use store::{
-    Insert, Kind, Migration, OnConflict, Select, Update, late::LateSpec, late_tables,
-};
+use store::{Insert, Kind, Migration, OnConflict, Select, Update, late::LateSpec, late_tables};
 
 /// The wallet's account number, the posting's bucket.
 pub const BY_ACCOUNT: LateSpec = LateSpec::new("ledger_by_account", 8).payload(1);
@@ -159,11 +157,8 @@ const COUNTERS: &[&str] = &[
     "credits_released",
     "entries",
 ];
-static BALANCES: Select<2> = Select::new(
-    "ledger_balance",
-    COUNTERS,
-    [("bucket", Kind::Int), ("account", Kind::Int)],
-);
+static BALANCES: Select<2> =
+    Select::new("ledger_balance", COUNTERS, [("bucket", Kind::Int), ("account", Kind::Int)]);
 const ACCOUNT: &[&str] = &["id", "bucket", "shard", "currency", "name", "wallet"];
 static BY_WALLET: Select<1> = Select::new("ledger_account", ACCOUNT, [("wallet", Kind::Blob)]);
 static BY_NAME: Select<3> = Select::new(
@@ -188,8 +183,7 @@ static NEW_POSTING: Insert<10> = Insert::new(
     OnConflict::None,
 );
 const THREE: [(&str, Kind); 3] = [("bucket", Kind::Int), ("id", Kind::Int), ("tail", Kind::Int)];
-static MOVED: Select<3> =
-    Select::new("ledger_posting", &["id", "tail", "debit", "amount"], THREE);
+static MOVED: Select<3> = Select::new("ledger_posting", &["id", "tail", "debit", "amount"], THREE);
 static MARKED: Select<3> = Select::new("ledger_mark", &["id", "tail"], THREE);
 static NEW_MARK: Insert<4> = Insert::new(
     "ledger_mark",
@@ -233,8 +227,7 @@ static NEW_LATE: Insert<4> = Insert::new(
     [("entry", Kind::Int), ("account", Kind::Int), ("posting", Kind::Int), ("bucket", Kind::Int)],
     OnConflict::None,
 );
-static LATE: Select<1> =
-    Select::new("ledger_late", &["entry", "posting"], [("entry", Kind::Int)]);
+static LATE: Select<1> = Select::new("ledger_late", &["entry", "posting"], [("entry", Kind::Int)]);
 
 /// A corrupt row, by what is wrong with it.
 fn corrupt(what: &str) -> store::Error {

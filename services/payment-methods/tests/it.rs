@@ -1,8 +1,9 @@
 //! payment-methods with accounts, a ledger and a rail that only emit, over a store in a directory.
 
+#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
 use std::{path::Path, sync::Arc, time::Duration};
 
-use accounts::Bootstrap;
 use axum::{
     body::Body,
     http::{Request, StatusCode, header},
@@ -10,7 +11,8 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use contracts::{
     Currency, Refusal,
-    ids::{AccountId, PaymentMethodId, TransferId, WalletId},
+    accounts::{AccountCreated, KeyCreated},
+    ids::{AccountId, KeyId, PaymentMethodId, TransferId, WalletId},
     ledger::WalletCreated,
     payment_methods::{
         BankAccountCreated, BankAccountUpdated, PaymentMethodDisabled, PaymentMethodEnabled,
@@ -24,6 +26,7 @@ use runtime::{
     Clock, Command, Commit, Delivered, Fault, Handle, Running, Service, Settings, Tier, Work,
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use store::{Insert, Kind, Location, Migration, OnConflict, Options, Sql, Store};
 use tower::ServiceExt;
 
@@ -108,6 +111,44 @@ macro_rules! hears {
 }
 hears!(BankAccountCreated, BankAccountUpdated, PaymentMethodEnabled, PaymentMethodDisabled);
 
+/// An account that is its own platform, and an operator's key for it. Made anew at each start.
+struct Register(String);
+impl Command for Register {
+    const SERVICE: &'static str = "accounts";
+    const NAME: &'static str = "Register";
+    type Done = AccountId;
+}
+impl Commit<Register> for Mouth {
+    fn commit(
+        &self,
+        work: &mut Work<'_, '_>,
+        batch: &[Register],
+    ) -> Result<Vec<Result<AccountId, Refusal>>, Fault> {
+        let mut made = Vec::new();
+        for Register(key) in batch {
+            let account_id =
+                AccountId(uuid::Uuid::from_u128(0x019a_8f3e_1c40_7000_8000_0000_0000_00aa));
+            let created = AccountCreated {
+                account_id,
+                facilitator_id: account_id,
+                display_name: "Platform".to_owned(),
+                email: None,
+                foreign_id: None,
+            };
+            work.emit(account_id.row(), 0, &created);
+            let created = KeyCreated {
+                key_id: KeyId(account_id.0),
+                account_id,
+                hash: Sha256::digest(key).to_vec(),
+                scopes: vec!["operator".to_owned()],
+            };
+            work.emit(account_id.row(), 0, &created);
+            made.push(Ok(account_id));
+        }
+        Ok(made)
+    }
+}
+
 struct Platform {
     running: Running,
     key: String,
@@ -120,7 +161,7 @@ fn open(directory: &Path, sandbox: bool) -> Result<Running, Fault> {
     let data = Location::Directory(directory.join("data"));
     let (store, mut writer) = Store::open(data, Options::default())?;
     let services = vec![
-        accounts::service(accounts::Config { sandbox }).wire(),
+        Service::new("accounts", Tier::Service, Arc::new(Mouth)).commits::<Register>().wire(),
         payment_methods::service(Config { sandbox, sealing_key }).wire(),
         Service::new("ledger", Tier::Service, Arc::new(Mouth)).commits::<MakeWallet>().wire(),
         Service::new("rtp", Tier::Rail, Arc::new(Mouth)).commits::<Report>().wire(),
@@ -145,13 +186,12 @@ fn open(directory: &Path, sandbox: bool) -> Result<Running, Fault> {
 
 async fn start(directory: &Path, sandbox: bool) -> Platform {
     let running = open(directory, sandbox).unwrap();
-    let made = running.platform.commit(Bootstrap { name: "Platform".to_owned() }).await.unwrap();
-    let secret = made.key.secret_key.as_ref().unwrap();
-    let key = format!("{}:{secret}", made.key.public_key);
-    let path = format!("/accounts/{}", made.account_id);
-    let platform = Platform { running, key, account: made.account_id, path };
+    let key = "pk_test:sk_test".to_owned();
+    let account = running.platform.commit(Register(key.clone())).await.unwrap();
+    let path = format!("/accounts/{account}");
+    let platform = Platform { running, key, account, path };
     // A consumer's commit may follow the answer's.
-    until(async || platform.get("").await.0 == 200).await;
+    until(async || platform.get("/payment-methods").await.0 == 200).await;
     platform
 }
 

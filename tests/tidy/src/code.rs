@@ -31,7 +31,7 @@ const CHANCE: [(&str, &str); 12] = [
     ("Instant::now", "runtime::Monotonic"),
     ("Timestamp::now", "runtime::Clock"),
     ("Zoned::now", "runtime::Clock"),
-    ("new_v4", "runtime::Ids"),
+    ("Uuid::new_v4", "runtime::Ids"),
     ("now_v7", "runtime::Ids"),
     ("thread_rng", "runtime::Ids"),
     ("getrandom", "runtime::Ids"),

@@ -206,7 +206,7 @@ impl LateIndex {
     }
 
     /// Reads the tail again at the start: `rows_above(tx, mark, each)` gives `each` the entry of
-    /// every base row with an id above `mark`, ids ascending. Returns how many are in the tail now.
+    /// every base row with an id above `mark`, ids ascending; it must not use the index. Returns how many are in the tail now.
     pub fn restore(
         &self,
         tx: &mut Tx<'_>,
@@ -227,7 +227,7 @@ impl LateIndex {
         *writer = WriterSide::default();
         let mut slices: Vec<_> = self.0.slices.iter().map(|slice| slice.write()).collect();
         for slice in &mut slices {
-            **slice = Slice::new(spec.key_len, spec.payload);
+            **slice = Slice::of(spec);
         }
         let mut last = i64::MIN;
         let lowest = marks.iter().copied().min().unwrap_or(i64::MIN);

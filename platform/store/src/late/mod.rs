@@ -140,6 +140,12 @@ impl Found {
     }
 }
 
+impl Slice {
+    fn of(spec: &LateSpec) -> Slice {
+        Slice::new(spec.key_len, spec.payload, spec.step.min(4_096))
+    }
+}
+
 struct Texts {
     insert: [String; 2],
     find: [String; 2],
@@ -210,7 +216,7 @@ impl LateIndex {
         assert!(spec.step >= 1, "a step has rows");
         let engine = store.engine();
         let count = if engine == Engine::Sqlite { 256 } else { 0 };
-        let slice = || RwLock::new(Slice::new(spec.key_len, spec.payload));
+        let slice = || RwLock::new(Slice::of(&spec));
         LateIndex(Arc::new(Inner {
             spec,
             engine,

@@ -86,10 +86,11 @@ pub(super) struct Slice {
 }
 
 impl Slice {
-    pub(super) fn new(key: usize, payload: usize) -> Slice {
+    /// An empty slice with room for `expected` keys.
+    pub(super) fn new(key: usize, payload: usize, expected: usize) -> Slice {
         let records =
             Records { stride: HEAD + key + payload, key, chunks: VecDeque::new(), first: 0 };
-        Slice { records, heads: HashTable::new(), base: 0, merged: 0, next: 0 }
+        Slice { records, heads: HashTable::with_capacity(expected), base: 0, merged: 0, next: 0 }
     }
 
     /// Records that are not in the tree yet.
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn push_pop_forget() {
-        let mut slice = Slice::new(1, 2);
+        let mut slice = Slice::new(1, 2, 0);
         for id in 0..1000_i64 {
             let key = [u8::try_from(id % 7).unwrap()];
             slice.push(hash(&key), &key, id, &[1, 2]);

@@ -1,17 +1,10 @@
 //! Field rules and decisions as tables.
 
-use contracts::Body;
-use uuid_free::account;
-
 use super::*;
+use contracts::Body;
 
-mod uuid_free {
-    //! Ids made of bytes.
-    use contracts::ids::AccountId;
-
-    pub fn account(n: u8) -> AccountId {
-        AccountId::from_slice(&[n; 16]).expect("16 bytes")
-    }
+fn account(n: u8) -> AccountId {
+    AccountId::from_slice(&[n; 16]).expect("16 bytes")
 }
 
 fn request(json: &str) -> CreateAccountRequest {
@@ -27,11 +20,8 @@ fn every_rule_of_a_new_account_has_its_key() {
         )
     };
     let with = |more: &str| {
-        format!(
-            r#"{{"accountType":"business","profile":{{"business":{{"legalBusinessName":"Whole
-            "}}}},{more}}}"#
-        )
-        .replace("Whole\n            ", "Whole")
+        let profile = r#"{"business":{"legalBusinessName":"Whole"}}"#;
+        format!(r#"{{"accountType":"business","profile":{profile},{more}}}"#)
     };
     let long = "x".repeat(65);
     let many: Vec<String> = (0..101).map(|i| format!(r#""k{i}":"v""#)).collect();

@@ -27,9 +27,7 @@ use super::{
     chain::{Head, PostingRow, Sealing},
     corrupt,
 };
-use crate::domain::{
-    Account, Balance, Effect, HoldState, Known, NOWHERE, Plan, Role, Slot, key,
-};
+use crate::domain::{Account, Balance, Effect, HoldState, Known, NOWHERE, Plan, Role, Slot, key};
 
 /// Wallets in memory at most; above it a bucket of them is forgotten after each commit.
 const WALLETS_MOST: usize = 262_144;
@@ -215,17 +213,12 @@ impl Books {
         tx: &mut Tx<'_>,
         ids: impl Iterator<Item = WalletId>,
     ) -> Result<()> {
-        let missing: BTreeSet<WalletId> =
-            ids.filter(|id| self.wallet(*id) == NOWHERE).collect();
+        let missing: BTreeSet<WalletId> = ids.filter(|id| self.wallet(*id) == NOWHERE).collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let found = tx.select_many(
-            &BY_WALLET,
-            &missing,
-            |id| [Value::Blob(id.as_bytes())],
-            read_account,
-        )?;
+        let found =
+            tx.select_many(&BY_WALLET, &missing, |id| [Value::Blob(id.as_bytes())], read_account)?;
         self.remember(tx, found)
     }
     fn remember(&mut self, tx: &mut Tx<'_>, mut found: Vec<Account>) -> Result<()> {
@@ -312,8 +305,7 @@ impl Books {
     pub fn insert_wallet(&mut self, tx: &mut Tx<'_>, new: &NewWallet<'_>) -> Result<()> {
         let number = self.next_number(tx)?;
         let bucket = new.id.bucket();
-        let values =
-            [number.into(), bucket.into(), new.shard.into(), new.currency.as_str().into()];
+        let values = [number.into(), bucket.into(), new.shard.into(), new.currency.as_str().into()];
         insert_account(tx, values, None, Some(new))?;
         let role = Role::Wallet(new.id);
         let balance = Balance::default();
@@ -429,12 +421,7 @@ impl Books {
         self.postings = postings;
         Ok(())
     }
-    fn seal(
-        &mut self,
-        tx: &mut Tx<'_>,
-        postings: &mut [Pending],
-        now: Timestamp,
-    ) -> Result<()> {
+    fn seal(&mut self, tx: &mut Tx<'_>, postings: &mut [Pending], now: Timestamp) -> Result<()> {
         let mut sealing: BTreeMap<u32, (Sealing, Head, i64)> = BTreeMap::new();
         for Pending { shard, row, .. } in postings {
             if !sealing.contains_key(shard) {
@@ -514,11 +501,7 @@ impl Books {
     }
     /// Indexes the wallets' movements. Entries of the late index ascend: a posting whose key is not
     /// above the last gets the next number instead, and a row that says so.
-    fn index_many(
-        &mut self,
-        tx: &mut Tx<'_>,
-        postings: &[Pending],
-    ) -> Result<()> {
+    fn index_many(&mut self, tx: &mut Tx<'_>, postings: &[Pending]) -> Result<()> {
         let ascending = tx.engine() == Engine::Sqlite;
         let mut entries: Vec<([u8; 8], i64, [u8; 1])> = Vec::with_capacity(postings.len() * 2);
         let mut late: Vec<(i64, i64, i64, u8)> = Vec::new();
@@ -543,10 +526,8 @@ impl Books {
                 [(*entry).into(), (*account).into(), (*posting).into(), (*bucket).into()]
             })?;
         }
-        let entries: Vec<LateEntry<'_>> = entries
-            .iter()
-            .map(|(key, id, payload)| LateEntry { key, id: *id, payload })
-            .collect();
+        let entries: Vec<LateEntry<'_>> =
+            entries.iter().map(|(key, id, payload)| LateEntry { key, id: *id, payload }).collect();
         self.index.insert(tx, &entries)
     }
     /// Writes new holds.

@@ -256,9 +256,12 @@ fn indexed(
     let late: BTreeMap<i64, i64> = match tx.engine() {
         Engine::Sqlite => {
             let keys = found.iter().map(|found| found.id);
-            let late = tx.select_many(&LATE, keys, |id| [id.into()], |row| {
-                Ok((row.int(0)?, row.int(1)?))
-            })?;
+            let late = tx.select_many(
+                &LATE,
+                keys,
+                |id| [id.into()],
+                |row| Ok((row.int(0)?, row.int(1)?)),
+            )?;
             late.into_iter().collect()
         }
         Engine::Postgres => BTreeMap::new(),
@@ -407,8 +410,7 @@ fn load_by_number(
     numbers: impl Iterator<Item = i64>,
 ) -> Result<BTreeMap<i64, Account>> {
     let numbers: BTreeSet<i64> = numbers.collect();
-    let found =
-        tx.select_many(&ACCOUNT_BY_NUMBER, &numbers, |n| [(*n).into()], read_account)?;
+    let found = tx.select_many(&ACCOUNT_BY_NUMBER, &numbers, |n| [(*n).into()], read_account)?;
     Ok(found.into_iter().map(|account| (account.number, account)).collect())
 }
 
@@ -435,17 +437,12 @@ fn journal_query(query: &JournalQuery, engine: Engine, count: u32) -> SelectStat
 }
 
 /// The journal in key order, two lines a posting.
-pub fn load_journal(
-    tx: &mut Tx<'_>,
-    query: &JournalQuery,
-    count: u32,
-) -> Result<Vec<Posting>> {
+pub fn load_journal(tx: &mut Tx<'_>, query: &JournalQuery, count: u32) -> Result<Vec<Posting>> {
     let select = journal_query(query, tx.engine(), count);
     let rows = tx.select(&select, read_posting)?;
     let accounts = load_by_number(tx, rows.iter().flat_map(|row| [row.debit, row.credit]))?;
-    let account = |number: i64| {
-        accounts.get(&number).ok_or_else(|| corrupt("a posting of no account"))
-    };
+    let account =
+        |number: i64| accounts.get(&number).ok_or_else(|| corrupt("a posting of no account"));
     let mut seals = BTreeSet::new();
     for row in &rows {
         seals.insert((account(row.debit)?.shard, row.seal));

@@ -41,7 +41,8 @@ pub fn list_wallets(
 fn read(row: &Row<'_>) -> Result<Wallet> {
     let bad = || corrupt("a wallet that cannot be read");
     let currency = Currency::new(row.text(7)?).ok_or_else(bad)?;
-    let available = i128::from(row.int(8)?) - i128::from(row.int(9)?)
+    let available = i128::from(row.int(8)?)
+        - i128::from(row.int(9)?)
         - (i128::from(row.int(10)?) - i128::from(row.int(11)?));
     let available = i64::try_from(available).map_err(|_| bad())?;
     Ok(Wallet {

@@ -128,24 +128,18 @@ fn every_rule_of_a_bank_account_has_its_key_and_names_no_value() {
 #[test]
 fn what_the_parser_says_holds_no_value() {
     let canary = "4815162342";
-    let details = |field: &str| {
-        let all = r#"{"holderName":"A","holderType":"individual","routingNumber":"021000021",
-            "accountNumber":"4815162342","bankAccountType":"checking"}"#;
-        format!(r#"{{"account":{}}}"#, all.replacen(field, "", 1).replace(",,", ","))
-    };
     let cases = [
-        (r#"{"account":4815162342}"#.to_owned(), "account"),
-        (r#"{"account":"4815162342"}"#.to_owned(), "account"),
-        (r#"{"4815162342":1}"#.to_owned(), "account"),
-        (r#"{"account":{"4815162342":1}}"#.to_owned(), "account"),
-        (r#"{"account":{"accountNumber":4815162342}}"#.to_owned(), "account.accountNumber"),
-        (r#"{"account":{"accountNumber":["4815162342"]}}"#.to_owned(), "account.accountNumber"),
-        (r#"{"account":{"holderName":4815162342}}"#.to_owned(), "account.holderName"),
-        (details(r#""bankAccountType":"checking""#).replace(",\n            }", "}"), ""),
-        (r#"{"account":{"accountNumber":"4815162342"}}"#.to_owned(), "account.holderName"),
-        (r#"{"account":{"accountNumber":"4815162342""#.to_owned(), ""),
-        (r#"{"account":{"accountNumber":4815162342"#.to_owned(), ""),
-        (r#"4815162342"#.to_owned(), "account"),
+        (r#"{"account":4815162342}"#, "account"),
+        (r#"{"account":"4815162342"}"#, "account"),
+        (r#"{"4815162342":1}"#, "account"),
+        (r#"{"account":{"4815162342":1}}"#, "account"),
+        (r#"{"account":{"accountNumber":4815162342}}"#, "account.accountNumber"),
+        (r#"{"account":{"accountNumber":["4815162342"]}}"#, "account.accountNumber"),
+        (r#"{"account":{"holderName":4815162342}}"#, "account.holderName"),
+        (r#"{"account":{"accountNumber":"4815162342"}}"#, "account.holderName"),
+        (r#"{"account":{"accountNumber":"4815162342""#, ""),
+        (r#"{"account":{"accountNumber":4815162342"#, ""),
+        (r#"4815162342"#, "account"),
     ];
     for (body, key) in cases {
         let Err(refusal) = LinkBankAccountRequest::parse(body.as_bytes()) else {

@@ -102,3 +102,13 @@ async fn a_data_directory_has_one_server_and_says_so() {
     let (code, out, errors) = process.command(&["verify", "--data", data]);
     assert_eq!(code, 0, "{out}{errors}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_the_topology_is_the_generated_one() {
+    let process = Process::start().await;
+    let (code, page, errors) = process.command(&["topology", "--format", "markdown"]);
+    assert_eq!(code, 0, "{errors}");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/topology.md");
+    let committed = std::fs::read_to_string(root).unwrap();
+    assert_eq!(page, committed, "run `switchyard topology --format markdown > docs/topology.md`");
+}

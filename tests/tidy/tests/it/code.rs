@@ -73,7 +73,7 @@ fn a_clock_or_randomness_of_its_own_is_found() {
                 let c = tokio::time::Instant::now();\nlet d = Uuid::new_v4();\n\
                 let e = Uuid::now_v7();\nlet f = rand::thread_rng();\ngetrandom::fill(&mut g);\n\
                 use std::hash::RandomState;\nlet h = jiff::Timestamp::now();\n\
-                let known = clock.now();\n";
+                let known = clock.now();\nlet socket = TcpSocket::new_v4();\n";
     check(
         ambient,
         &[
@@ -88,7 +88,7 @@ fn a_clock_or_randomness_of_its_own_is_found() {
             "sandbox/src/a.rs:1: ambient: `SystemTime::now`",
             "sandbox/src/a.rs:2: ambient: `Instant::now`",
             "sandbox/src/a.rs:9: ambient: `Timestamp::now`",
-            "sandbox/src/a.rs:4: ambient: `new_v4`",
+            "sandbox/src/a.rs:4: ambient: `Uuid::new_v4`",
             "sandbox/src/a.rs:5: ambient: `now_v7`",
             "sandbox/src/a.rs:6: ambient: `thread_rng`",
             "sandbox/src/a.rs:7: ambient: `getrandom`",

@@ -153,4 +153,5 @@ fn an_outside_crate_with_another_user_is_found() {
         let expected = format!("{folder}/Cargo.toml: outside-crate: {message}");
         check(outside, &[line], &[&expected]);
     }
+    check(outside, &["services/ledger: dev:outside:axum"], &[]);
 }
