@@ -261,9 +261,9 @@ impl Log {
         if cursor.total() >= end.total() {
             return Ok(Vec::new());
         }
-        let mut events = match self.from_tail(topic, cursor) {
+        let mut events = match self.in_tail(topic, cursor) {
             Some(events) => events.take(most).cloned().collect(),
-            None => self.from_store(tx, topic, cursor, most)?,
+            None => self.in_store(tx, topic, cursor, most)?,
         };
         events.retain(|event| event.sequence <= end.sequences[event.shard as usize]);
         for event in &events {
@@ -287,7 +287,7 @@ impl Log {
     pub fn skip(&self, topic: &str, cursor: &mut Cursor, skip: impl Fn(i64) -> bool) {
         let topic = self.topic(topic);
         let mut moved = cursor.clone();
-        let Some(events) = self.from_tail(topic, cursor) else { return };
+        let Some(events) = self.in_tail(topic, cursor) else { return };
         for event in events.take_while(|event| skip(event.kind)) {
             moved.sequences[event.shard as usize] = event.sequence;
             if self.engine == Engine::Sqlite {
@@ -298,10 +298,10 @@ impl Log {
     }
     /// When the first event after the cursor was emitted, where memory has it.
     pub fn oldest(&self, topic: &str, cursor: &Cursor) -> Option<Timestamp> {
-        self.from_tail(self.topic(topic), cursor)?.next().map(|event| event.at)
+        self.in_tail(self.topic(topic), cursor)?.next().map(|event| event.at)
     }
     /// The events after the cursor, where memory has them all.
-    fn from_tail<'t>(
+    fn in_tail<'t>(
         &self,
         topic: &'t Topic,
         cursor: &Cursor,
@@ -320,7 +320,7 @@ impl Log {
         let from = usize::try_from(at + 1 - first).ok()?;
         Some(topic.tail.iter().skip(from))
     }
-    fn from_store(
+    fn in_store(
         &self,
         tx: &mut Tx<'_>,
         topic: &Topic,

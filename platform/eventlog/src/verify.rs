@@ -26,7 +26,7 @@ pub fn verify(tx: &mut Tx<'_>, topics: &[&'static str]) -> Result<(u64, Vec<Stri
             faults.push(format!("the table of {topic}'s events is missing"));
             continue;
         }
-        for (shard, first, last, count, distinct) in streams(tx, topic)? {
+        for [shard, first, last, count, distinct] in streams(tx, topic)? {
             counted += u64::try_from(count).unwrap_or(0);
             if first != 1 || last != count || distinct != count {
                 faults.push(format!(
@@ -37,7 +37,7 @@ pub fn verify(tx: &mut Tx<'_>, topics: &[&'static str]) -> Result<(u64, Vec<Stri
         }
     }
     let rows = tx.query(&POSITIONS, &[], |row| {
-        let cursor = Cursor::from_row(row.int(2)?, &row.blob(3)?, shards);
+        let cursor = Cursor::from_row(row.int(2)?, row.blob(3)?, shards);
         Ok((row.text(0)?.to_string(), row.text(1)?.to_string(), cursor))
     })?;
     for (consumer, topic, cursor) in rows {
@@ -45,7 +45,9 @@ pub fn verify(tx: &mut Tx<'_>, topics: &[&'static str]) -> Result<(u64, Vec<Stri
         for (shard, at) in (0u32..).zip(&cursor.sequences) {
             let last = end.and_then(|end| end.get(&shard)).copied().unwrap_or(0);
             if *at > last {
-                faults.push(format!("{consumer} is at {at} in {topic}/{shard}, which ends at {last}"));
+                faults.push(format!(
+                    "{consumer} is at {at} in {topic}/{shard}, which ends at {last}"
+                ));
             }
         }
     }
@@ -64,14 +66,12 @@ fn there(tx: &mut Tx<'_>, topic: &str) -> Result<bool> {
 }
 
 /// Per shard: first and last number, how many rows, how many numbers.
-fn streams(tx: &mut Tx<'_>, topic: &str) -> Result<Vec<(i64, i64, i64, i64, i64)>> {
+fn streams(tx: &mut Tx<'_>, topic: &str) -> Result<Vec<[i64; 5]>> {
     let text = format!(
         "SELECT shard, MIN(sequence), MAX(sequence), COUNT(*), COUNT(DISTINCT sequence) FROM {} \
          GROUP BY shard ORDER BY shard",
         tables::table(topic)
     );
     let sql: &'static Sql = Box::leak(Box::new(Sql::new(Box::leak(text.into_boxed_str()))));
-    tx.query(sql, &[], |row| {
-        Ok((row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?, row.int(4)?))
-    })
+    tx.query(sql, &[], |row| Ok([row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?, row.int(4)?]))
 }

@@ -3,11 +3,14 @@
 use contracts::{Timestamp, ids::from_parts};
 use uuid::Uuid;
 
+/// Fills bytes with randomness.
+pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
+
 /// Makes ids. One per writer: the ordered part (48 bits of milliseconds, 12 of counter) is above
 /// every one made before, also when the clock stands still or goes back.
 pub struct Ids {
     last_row: i64,
-    random: Box<dyn FnMut(&mut [u8]) + Send>,
+    random: Random,
     pool: [u8; 4096],
     used: usize,
 }
@@ -21,7 +24,7 @@ impl Ids {
         )
     }
     /// Ids with this source of randomness.
-    pub fn new(last_row: i64, random: Box<dyn FnMut(&mut [u8]) + Send>) -> Self {
+    pub fn new(last_row: i64, random: Random) -> Self {
         Self { last_row, random, pool: [0; 4096], used: 4096 }
     }
     /// A fresh UUIDv7 with this bucket as its last byte.

@@ -29,7 +29,7 @@ pub use commands::{Command, Commit};
 pub use dead_letters::list as dead_letters;
 pub use eventlog::Stored;
 pub use http::{Answer, Answered, Ask, refused, replied};
-pub use ids::Ids;
+pub use ids::{Ids, Random};
 pub use peers::Called;
 pub use platform::{Platform, Running, Settings, declared, start};
 pub use schema::migrations;

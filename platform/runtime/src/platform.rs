@@ -131,10 +131,16 @@ impl Platform {
         let (answer, answered) = oneshot::channel();
         inbox.push(Waiting { command, answer });
         self.inner.signal.raise();
-        answered.await.unwrap_or_else(|_| {
+        let stopping = || {
             Err(Refusal::new(Code::Unavailable, "stopping; a repeat with the same key is safe")
                 .retry_after(1))
-        })
+        };
+        if self.inner.signal.has_ended() {
+            // The writer may have taken it before it ended; otherwise nobody will.
+            let answer = tokio::time::timeout(ENDED_MOST, answered).await;
+            return answer.ok().and_then(Result::ok).unwrap_or_else(stopping);
+        }
+        answered.await.unwrap_or_else(|_| stopping())
     }
     /// Asks another service `GET path`, where `path` is that endpoint's with its names filled in.
     pub async fn call<E: Endpoint>(
@@ -257,6 +263,8 @@ pub struct Running {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
+/// How long an answer of a writer that has ended may be on its way.
+const ENDED_MOST: Duration = Duration::from_millis(100);
 /// How long a task may take to end once it was told to.
 const TASK_MOST: Duration = Duration::from_secs(5);
 
@@ -264,16 +272,23 @@ impl Running {
     /// Stops: tasks are told, what waits is finished, the writer ends.
     pub async fn stop(mut self) {
         let _ = self.stop.send(true);
-        self.signal.stop();
-        if let Some(writer) = self.writer.take() {
-            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
-        }
-        // Peers hold routers that hold the platform: without this the store would never close.
-        *self.platform.inner.peers.lock() = None;
         for mut task in self.tasks.drain(..) {
             if tokio::time::timeout(TASK_MOST, &mut task).await.is_err() {
                 task.abort();
             }
+        }
+        self.signal.stop();
+        // Peers hold routers that hold the platform: without this the store would never close.
+        *self.platform.inner.peers.lock() = None;
+        // The store closes on a thread of its own: PostgreSQL's driver may not end inside tokio.
+        let ended = tokio::task::spawn_blocking(move || {
+            let Self { platform, public, writer, .. } = self;
+            let joined = writer.map(std::thread::JoinHandle::join);
+            drop((platform, public));
+            joined
+        });
+        if !matches!(ended.await, Ok(Some(Ok(())))) {
+            tracing::error!("the writer did not end as it should");
         }
     }
 }

@@ -62,7 +62,6 @@ pub struct Wiring {
     pub(crate) committed_only: bool,
     pub(crate) lazy: Duration,
     pub(crate) shows: Option<Shows>,
-    pub(crate) outside: Option<&'static str>,
 }
 
 impl<S: Send + Sync + 'static> Service<S> {
@@ -85,7 +84,6 @@ impl<S: Send + Sync + 'static> Service<S> {
             committed_only: tier == Tier::Rail,
             lazy: Duration::ZERO,
             shows: None,
-            outside: None,
         };
         Self { state, wiring }
     }
@@ -137,8 +135,13 @@ impl<S: Send + Sync + 'static> Service<S> {
     }
     /// Talks to the outside, by this message.
     pub fn talks_to(mut self, counterparty: &'static str, message: &'static str) -> Self {
-        self.wiring.outside = Some(counterparty);
         let edge = Edge::new(self.wiring.name, counterparty, EdgeKind::Rail, message);
+        self.wiring.edges.push(edge);
+        self
+    }
+    /// Hears from the outside without having asked, by this message.
+    pub fn hears_from(mut self, counterparty: &'static str, message: &'static str) -> Self {
+        let edge = Edge::new(counterparty, self.wiring.name, EdgeKind::Rail, message);
         self.wiring.edges.push(edge);
         self
     }

@@ -51,6 +51,7 @@ pub(crate) struct Signal {
     waiting: AtomicUsize,
     stopped: AtomicBool,
     disk_full: AtomicBool,
+    ended: AtomicBool,
 }
 
 impl Signal {
@@ -78,6 +79,10 @@ impl Signal {
     /// Whether no further command may wait.
     pub fn is_full(&self, most: usize) -> bool {
         self.waiting.load(Ordering::Relaxed) >= most
+    }
+    /// Whether the writer takes nothing more.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
     /// Ends the writer once nothing is left to do.
     pub fn stop(&self) {
@@ -256,6 +261,9 @@ impl Writing {
                 continue;
             }
             if self.signal.stopped.load(Ordering::Acquire) && self.queued() == 0 {
+                self.signal.ended.store(true, Ordering::Release);
+                // What came in between is still answered.
+                self.step();
                 self.leave();
                 return;
             }

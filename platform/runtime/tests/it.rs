@@ -1,5 +1,7 @@
 //! The runtime with two small services: commits, consumers, poison, restarts, on both engines.
 
+#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use contracts::{

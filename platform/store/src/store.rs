@@ -189,13 +189,13 @@ impl Store {
     /// memory of that server (the tail of a late index) is not seen: restore the index from the
     /// rows, in the same transaction that reads.
     pub fn open_read_only(location: Location, options: Options) -> Result<Store> {
-        if let Location::Directory(path) = &location {
-            if !directory::database(path).is_file() {
-                return Err(Error::Directory {
-                    path: path.clone(),
-                    detail: "there is no switchyard.db; is this the data directory?".into(),
-                });
-            }
+        if let Location::Directory(path) = &location
+            && !directory::database(path).is_file()
+        {
+            return Err(Error::Directory {
+                path: path.clone(),
+                detail: "there is no switchyard.db; is this the data directory?".into(),
+            });
         }
         let store = Store::assemble(location, options, true, None, None);
         store.read(|_| Ok(()))?;

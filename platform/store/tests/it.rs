@@ -1,6 +1,8 @@
 //! The conformance suite: the same cases on SQLite and, when `SWITCHYARD_TEST_POSTGRES` holds the
 //! URL of a database, on PostgreSQL.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 #[path = "it/bed.rs"]
 mod bed;
 #[path = "it/directory.rs"]

@@ -54,6 +54,7 @@ pub fn service(config: Config) -> Result<Service<Rtp>, String> {
         .calls::<Reveal>()
         .talks_to("rtp-participant", "pacs.008")
         .talks_to("rtp-participant", "pacs.028")
+        .hears_from("rtp-participant", "pacs.002")
         .shows(exchanges)
         .starts(|_, tx| store::free_lease(tx).map_err(Into::into))
         .runs(jobs::run))

@@ -5,8 +5,11 @@
 //! waits for a rail, `ledger_mark` the decisions that made no posting, `ledger_seal` the hash chain
 //! of each shard. A posting's time is its seal's.
 
+mod accounts;
 mod books;
 mod chain;
+mod holds;
+mod index;
 mod journal;
 mod verify;
 mod wallets;

@@ -7,6 +7,8 @@ mod doubles;
 mod harness;
 #[path = "it/idempotency.rs"]
 mod idempotency;
+#[path = "it/invariants.rs"]
+mod invariants;
 #[path = "it/lists.rs"]
 mod lists;
 #[path = "it/rules.rs"]

@@ -1,7 +1,7 @@
 //! The writer's side of a late index: staging, merging, and what follows a commit or a rollback.
 
 use super::slice::{hash, slice_of};
-use super::{Entry, LateIndex, Slice};
+use super::{EachEntry, Entry, LateIndex, Slice};
 use crate::tx::Tx;
 use crate::{Engine, Error, Result};
 use std::collections::VecDeque;
@@ -206,11 +206,12 @@ impl LateIndex {
     }
 
     /// Reads the tail again at the start: `rows_above(tx, mark, each)` gives `each` the entry of
-    /// every base row with an id above `mark`, ids ascending; it must not use the index. Returns how many are in the tail now.
+    /// every base row with an id above `mark`, ids ascending; it must not use the index. Returns
+    /// how many are in the tail now.
     pub fn restore(
         &self,
         tx: &mut Tx<'_>,
-        rows_above: impl FnOnce(&mut Tx<'_>, i64, &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()>,
+        rows_above: impl FnOnce(&mut Tx<'_>, i64, EachEntry<'_>) -> Result<()>,
     ) -> Result<u64> {
         if self.0.engine != Engine::Sqlite {
             return Ok(0);

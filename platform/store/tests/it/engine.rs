@@ -315,11 +315,11 @@ fn snapshots(bed: &Bed) {
             })
         })
         .unwrap();
-    store.read(|tx| Ok(assert_eq!(count(tx), 2))).unwrap();
+    assert_eq!(store.read(|tx| Ok(count(tx))).unwrap(), 2);
     // A reader cannot write.
     let wrote = store.read(|tx| tx.insert_many(&INSERT, [&item(3)], values));
     assert!(wrote.is_err());
-    store.read(|tx| Ok(assert_eq!(count(tx), 2))).unwrap();
+    assert_eq!(store.read(|tx| Ok(count(tx))).unwrap(), 2);
 }
 
 fn readers_queue(bed: &Bed) {
@@ -329,7 +329,7 @@ fn readers_queue(bed: &Bed) {
             let store = store.clone();
             std::thread::spawn(move || {
                 for _ in 0..20 {
-                    store.read(|tx| Ok(assert_eq!(count(tx), 0))).unwrap();
+                    assert_eq!(store.read(|tx| Ok(count(tx))).unwrap(), 0);
                     store.read(|_| Err::<(), _>(Error::Other("no".into()))).unwrap_err();
                 }
             })
@@ -345,7 +345,7 @@ fn readers_queue(bed: &Bed) {
             std::thread::spawn(move || store.read(|_| -> Result<()> { panic!("on purpose") }));
         assert!(thread.join().is_err());
     }
-    store.read(|tx| Ok(assert_eq!(count(tx), 0))).unwrap();
+    assert_eq!(store.read(|tx| Ok(count(tx))).unwrap(), 0);
 }
 
 fn read_only(bed: &Bed) {
@@ -355,14 +355,14 @@ fn read_only(bed: &Bed) {
     tx.commit().unwrap();
     let beside =
         store::Store::open_read_only(bed.location.clone(), store::Options::default()).unwrap();
-    beside.read(|tx| Ok(assert_eq!(count(tx), 1))).unwrap();
+    assert_eq!(beside.read(|tx| Ok(count(tx))).unwrap(), 1);
     assert!(beside.read(|tx| tx.insert_many(&INSERT, [&item(2)], values)).is_err());
     let mut tx = writer.begin().unwrap();
     tx.insert_many(&INSERT, [&item(2)], values).unwrap();
     tx.commit().unwrap();
-    beside.read(|tx| Ok(assert_eq!(count(tx), 2))).unwrap();
+    assert_eq!(beside.read(|tx| Ok(count(tx))).unwrap(), 2);
     drop(writer);
-    beside.read(|tx| Ok(assert_eq!(count(tx), 2))).unwrap();
+    assert_eq!(beside.read(|tx| Ok(count(tx))).unwrap(), 2);
 }
 
 fn empty_batches(bed: &Bed) {
@@ -405,7 +405,7 @@ fn postgres_connection_lost() {
     tx.query(&kill, &[pid.into()], |_| Ok(())).unwrap();
     drop(tx);
     std::thread::sleep(std::time::Duration::from_millis(200));
-    store.read(|tx| Ok(assert_eq!(count(tx), 0))).unwrap();
+    assert_eq!(store.read(|tx| Ok(count(tx))).unwrap(), 0);
     for code in ["40001", "40P01"] {
         let raise = format!("DO 'BEGIN RAISE EXCEPTION USING ERRCODE = ''{code}''; END'");
         let sql = Sql::new(Box::leak(raise.into_boxed_str()));

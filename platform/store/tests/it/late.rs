@@ -163,7 +163,12 @@ impl Run<'_> {
             }
         }
         let (store, _, index) = self.open.as_ref().unwrap();
-        store.read(|tx| Ok(check(tx, index, &self.model, self.keys))).unwrap();
+        store
+            .read(|tx| {
+                check(tx, index, &self.model, self.keys);
+                Ok(())
+            })
+            .unwrap();
     }
 }
 
@@ -316,7 +321,7 @@ fn readers_beside_the_writer() {
                         let wait = std::time::Duration::from_micros(reads % 7 * 400);
                         store
                             .read(|tx| {
-                                if reads % 2 == 0 {
+                                if reads.is_multiple_of(2) {
                                     tx.query(
                                         &Sql::new("SELECT count(*) FROM by_key_tree"),
                                         &[],
@@ -402,54 +407,4 @@ fn beside_a_server() {
         })
         .unwrap();
     assert_eq!(found.len(), 199);
-}
-
-/// Time of this thread on a processor, which does not count what other programs took.
-fn cpu() -> std::time::Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    let nanos = text.split(' ').next().unwrap().parse().unwrap();
-    std::time::Duration::from_nanos(nanos)
-}
-
-/// A figure: `cargo test --release -p store -- --ignored --nocapture start_of_a_large_file`.
-#[test]
-#[ignore = "a figure, not a check"]
-fn start_of_a_large_file() {
-    let bed = Bed::new(Engine::Sqlite).unwrap();
-    let spec = LateSpec { step: 2048, ..ONCE };
-    let (mut store, mut writer, mut index) = open(&bed, spec);
-    let mut pauses = Vec::new();
-    let mut id = 0;
-    for _ in 0..1_000_000 / 256 {
-        let mut tx = writer.begin().unwrap();
-        let start = cpu();
-        if index.merge_due(&mut tx).unwrap() > 0 {
-            pauses.push(cpu() - start);
-        }
-        let lines: Vec<_> = (0..256_i64)
-            .map(|i| {
-                let n = u64::try_from(id + i).unwrap().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                (key(n), id + i, [0, 0])
-            })
-            .collect();
-        id += 256;
-        add(&mut tx, &index, &lines).unwrap();
-        tx.commit().unwrap();
-        index.committed();
-        writer.checkpoint_if_due().unwrap();
-    }
-    pauses.sort_unstable();
-    let at = |percent: usize| pauses[(pauses.len() - 1) * percent / 100];
-    eprintln!("{id} rows; CPU of a merge p50 {:?} p99 {:?} max {:?}", at(50), at(99), at(100));
-    for _ in 0..5 {
-        drop((store, writer, index));
-        let start = cpu();
-        (store, writer) = bed.open();
-        let opened = cpu() - start;
-        index = LateIndex::new(&store, spec);
-        let mut tx = writer.begin().unwrap();
-        let rows = restore(&mut tx, &index).unwrap();
-        tx.commit().unwrap();
-        eprintln!("CPU of open {opened:?}, with restore of {rows} {:?}", cpu() - start);
-    }
 }

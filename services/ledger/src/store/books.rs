@@ -16,18 +16,20 @@ use contracts::{
     rails::Rail,
 };
 use store::{
-    Engine, Result, Row, Sql, Tx, Value,
+    Engine, Result, Sql, Tx, Value,
     late::{Entry as LateEntry, LateIndex},
 };
-use uuid::Uuid;
 
 use super::{
-    ACCOUNT, BALANCE, BALANCES, BY_NAME, BY_WALLET, HOLD_STATE, HOLDS, MARKED, MOVED, NEW_ACCOUNT,
-    NEW_BALANCE, NEW_HOLD, NEW_LATE, NEW_MARK, NEW_POSTING, NEW_SEAL,
+    BALANCE, BALANCES, BY_NAME, BY_WALLET, MARKED, MOVED, NEW_LATE, NEW_MARK, NEW_POSTING,
+    NEW_SEAL,
+    accounts::{insert_account, read_account, read_balance},
     chain::{Head, PostingRow, Sealing},
     corrupt,
+    holds::triple,
+    index,
 };
-use crate::domain::{Account, Balance, Effect, HoldState, Known, NOWHERE, Plan, Role, Slot, key};
+use crate::domain::{Account, Balance, HoldState, Known, NOWHERE, Plan, Role, Slot, key};
 
 /// Wallets in memory at most; above it a bucket of them is forgotten after each commit.
 const WALLETS_MOST: usize = 262_144;
@@ -39,15 +41,6 @@ static LAST_SEAL: Sql = Sql::new(
 static LAST_POSTING: Sql = Sql::new("SELECT coalesce(max(id), 0) FROM ledger_posting");
 static LAST_MARK: Sql = Sql::new("SELECT coalesce(max(id), 0) FROM ledger_mark");
 static LAST_LATE: Sql = Sql::new("SELECT coalesce(max(entry), 0) FROM ledger_late");
-static LATE_ABOVE: Sql = Sql::new(
-    "SELECT entry, account, posting, bucket FROM ledger_late WHERE entry > $1 ORDER BY entry",
-);
-static POSTINGS_ABOVE: Sql = Sql::new(
-    "SELECT p.id, p.bucket, p.debit, p.credit, p.effect, d.wallet IS NOT NULL, \
-     c.wallet IS NOT NULL FROM ledger_posting AS p JOIN ledger_account AS d ON d.id = p.debit \
-     JOIN ledger_account AS c ON c.id = p.credit WHERE p.id > $1 ORDER BY p.id LIMIT 10000",
-);
-
 /// Ids are random enough: this only folds them.
 #[derive(Default)]
 struct Fold(u64);
@@ -188,7 +181,7 @@ impl Books {
     }
     /// Reads what must be known before the first batch: how far rows and the late index go.
     pub fn load(&mut self, tx: &mut Tx<'_>) -> Result<()> {
-        let mut last = |sql| Ok::<_, store::Error>(tx.query_one(sql, &[], |row| row.int(0))?);
+        let mut last = |sql| tx.query_one(sql, &[], |row| row.int(0));
         let posting = last(&LAST_POSTING)?.unwrap_or(0);
         let mark = last(&LAST_MARK)?.unwrap_or(0);
         let late = last(&LAST_LATE)?.unwrap_or(0);
@@ -196,7 +189,7 @@ impl Books {
         // The credit's line is the highest that a posting may have in the index.
         self.last_entry = late.max(posting + 1);
         self.durable_entry = self.last_entry;
-        self.index.restore(tx, restore).map(drop)
+        self.index.restore(tx, index::restore).map(drop)
     }
     /// The accounts, by slot.
     pub fn accounts(&self) -> &[Account] {
@@ -530,58 +523,6 @@ impl Books {
             entries.iter().map(|(key, id, payload)| LateEntry { key, id: *id, payload }).collect();
         self.index.insert(tx, &entries)
     }
-    /// Writes new holds.
-    pub fn insert_holds(&self, tx: &mut Tx<'_>, holds: &[(Triple, Hold)]) -> Result<()> {
-        if holds.is_empty() {
-            return Ok(());
-        }
-        tx.insert_many(&NEW_HOLD, holds, |((bucket, id, tail), hold)| {
-            [
-                (*id).into(),
-                (*tail).into(),
-                (*bucket).into(),
-                Value::Blob(hold.wallet.as_bytes()),
-                Value::Text(hold.rail.service()),
-                Value::Text(hold.currency.as_str()),
-                hold.amount.into(),
-                hold.state.number().into(),
-            ]
-        })?;
-        Ok(())
-    }
-    /// The holds with these keys, by (id, tail).
-    pub fn load_holds(
-        &self,
-        tx: &mut Tx<'_>,
-        keys: &BTreeSet<Triple>,
-    ) -> Result<BTreeMap<(i64, i64), Hold>> {
-        let bad = || corrupt("a hold that cannot be read");
-        let rows = tx.select_many(&HOLDS, keys, triple, |row| {
-            let hold = Hold {
-                wallet: WalletId(Uuid::from_bytes(row.bytes(2)?)),
-                rail: row.text(3)?.parse().map_err(|()| bad())?,
-                currency: Currency::new(row.text(4)?).ok_or_else(bad)?,
-                amount: row.int(5)?,
-                state: HoldState::from_number(row.int(6)?).ok_or_else(bad)?,
-            };
-            Ok(((row.int(0)?, row.int(1)?), hold))
-        })?;
-        Ok(rows.into_iter().collect())
-    }
-    /// Resolves open holds; each is resolved once.
-    pub fn update_holds(&self, tx: &mut Tx<'_>, holds: &[(Triple, HoldState)]) -> Result<()> {
-        if holds.is_empty() {
-            return Ok(());
-        }
-        let hits = tx.update_many(&HOLD_STATE, holds, |(key, state)| {
-            let [bucket, id, tail] = triple(key);
-            ([bucket, id, tail, HoldState::Open.number().into()], [state.number().into()])
-        })?;
-        if hits != holds.len() as u64 {
-            return Err(store::Error::Other("a hold was resolved by another process".to_owned()));
-        }
-        Ok(())
-    }
     /// The transaction is durable.
     pub fn committed(&mut self) {
         self.index.committed();
@@ -631,109 +572,4 @@ impl Books {
     pub fn merge_due(&self, tx: &mut Tx<'_>) -> Result<()> {
         self.index.merge_due(tx).map(drop)
     }
-}
-
-fn triple<'k>(key: &Triple) -> [Value<'k>; 3] {
-    [key.0.into(), key.1.into(), key.2.into()]
-}
-
-fn insert_account(
-    tx: &mut Tx<'_>,
-    [number, bucket, shard, currency]: [Value<'_>; 4],
-    name: Option<&str>,
-    wallet: Option<&NewWallet<'_>>,
-) -> Result<()> {
-    let row = [
-        number,
-        bucket,
-        shard,
-        currency,
-        name.into(),
-        wallet.map(|new| Value::Blob(new.id.as_bytes())).unwrap_or(Value::Null),
-        wallet.map(|new| Value::Blob(new.owner.as_bytes())).unwrap_or(Value::Null),
-        wallet.map_or("system", |new| new.kind).into(),
-        wallet.map_or("", |new| new.label).into(),
-        wallet.and_then(|new| new.description).into(),
-        wallet.map_or("{}", |new| new.metadata).into(),
-        wallet.map_or(0, |new| new.created.0).into(),
-    ];
-    tx.insert_many(&NEW_ACCOUNT, [row], |row| row)?;
-    let zero = Value::Int(0);
-    let balance = [number, bucket, zero, zero, zero, zero, zero, zero, zero];
-    tx.insert_many(&NEW_BALANCE, [balance], |row| row)?;
-    Ok(())
-}
-
-/// An account from the columns of `ACCOUNT`, its balance not read yet.
-pub(super) fn read_account(row: &Row<'_>) -> Result<Account> {
-    debug_assert_eq!(ACCOUNT[5], "wallet");
-    let bad = || corrupt("an account that cannot be read");
-    let role = match row.opt_blob(5)? {
-        Some(_) => Role::Wallet(WalletId(Uuid::from_bytes(row.bytes(5)?))),
-        None => Role::from_name(row.text(4)?).ok_or_else(bad)?,
-    };
-    Ok(Account {
-        number: row.int(0)?,
-        role,
-        bucket: u8::try_from(row.int(1)?).map_err(|_| bad())?,
-        shard: u32::try_from(row.int(2)?).map_err(|_| bad())?,
-        currency: Currency::new(row.text(3)?).ok_or_else(bad)?,
-        balance: Balance::default(),
-    })
-}
-
-/// An account's number and counters from the columns of `COUNTERS`.
-pub(super) fn read_balance(row: &Row<'_>) -> Result<(i64, Balance)> {
-    let balance = Balance {
-        debits_posted: row.int(1)?,
-        credits_posted: row.int(2)?,
-        debits_held: row.int(3)?,
-        credits_held: row.int(4)?,
-        debits_released: row.int(5)?,
-        credits_released: row.int(6)?,
-        entries: row.int(7)?,
-    };
-    Ok((row.int(0)?, balance))
-}
-
-/// Gives the late index its entries above a mark: postings under their own keys, and those that
-/// came late under the numbers that they were given.
-fn restore(
-    tx: &mut Tx<'_>,
-    mark: i64,
-    each: &mut dyn FnMut(LateEntry<'_>) -> Result<()>,
-) -> Result<()> {
-    let late = tx.query(&LATE_ABOVE, &[mark.into()], |row| {
-        Ok((row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?))
-    })?;
-    let excepted: BTreeSet<i64> = late.iter().map(|(_, _, posting, _)| *posting).collect();
-    let mut late = late.into_iter().peekable();
-    let mut give = |account: i64, id: i64, bucket: i64| {
-        let bucket = u8::try_from(bucket).map_err(|_| corrupt("a bucket above 255"))?;
-        each(LateEntry { key: &account.to_be_bytes(), id, payload: &[bucket] })
-    };
-    // The credit's line of the posting at the mark may be above it.
-    let mut after = mark.saturating_sub(2);
-    loop {
-        let page = tx.query(&POSTINGS_ABOVE, &[after.into()], |row| {
-            let first = Effect::from_number(row.int(4)?).is_some_and(Effect::is_first);
-            let debit = (row.int(2)?, first && row.bool(5)?);
-            let credit = (row.int(3)?, first && row.bool(6)?);
-            Ok((row.int(0)?, row.int(1)?, debit, credit))
-        })?;
-        let Some(last) = page.last() else { break };
-        after = last.0;
-        for (id, bucket, debit, credit) in page {
-            for ((account, indexed), line) in [(debit, id), (credit, id + 1)] {
-                if !indexed || line <= mark || excepted.contains(&line) {
-                    continue;
-                }
-                while let Some((entry, account, _, bucket)) = late.next_if(|l| l.0 < line) {
-                    give(account, entry, bucket)?;
-                }
-                give(account, line, bucket)?;
-            }
-        }
-    }
-    late.try_for_each(|(entry, account, _, bucket)| give(account, entry, bucket))
 }

@@ -15,7 +15,7 @@ use store::{
 
 use super::{
     LATE,
-    books::{read_account, read_balance},
+    accounts::{read_account, read_balance},
     chain::PostingRow,
     corrupt,
 };

@@ -27,9 +27,9 @@ const CASES: &[Case] = &[
         found: &[("V2", "rtp:out"), ("V11", "postings: held"), ("V16", "does not hash")],
     },
     Case {
-        change: "UPDATE ledger_posting SET debit_balance = -1 WHERE effect = 1",
-        back: "UPDATE ledger_posting SET debit_balance = 700 WHERE effect = 1",
-        found: &[("V3", "at -1"), ("V16", "does not hash")],
+        change: "UPDATE ledger_posting SET debit_balance = debit_balance - 900000 WHERE effect = 1",
+        back: "UPDATE ledger_posting SET debit_balance = debit_balance + 900000 WHERE effect = 1",
+        found: &[("V3", "at -89"), ("V16", "does not hash")],
     },
     Case {
         change: "UPDATE ledger_balance SET debits_posted = debits_posted + 1000000 WHERE account = 1",

@@ -167,23 +167,40 @@ impl Harness {
     }
     /// Runs every invariant of this service; all must hold.
     pub fn verify(&self) {
-        let engine = self.store.engine();
-        let faults = self.store.read(|tx| {
-            let mut read = |tx: &mut store::Tx<'_>, topic: &'static str, at| {
-                eventlog::Log::one(engine, tx, topic, at).map_err(|error| match error {
-                    eventlog::Error::Store(error) => error,
-                    other => store::Error::Other(other.to_string()),
-                })
-            };
-            let indexes = transfers::store::Indexes::new(&self.store);
-            indexes.restore(tx)?;
-            let mut faults = transfers::store::keys_unique(tx, &indexes)?.1;
-            faults.extend(transfers::store::statuses_expected(tx, &mut read)?.1);
-            faults.extend(transfers::store::transitions_legal(tx, &mut read)?.1);
-            Ok(faults)
-        });
-        assert_eq!(faults.unwrap(), Vec::<String>::new());
+        assert_eq!(faults(&self.store), Vec::<String>::new());
     }
+    /// Stops, runs one statement behind everybody's back, and says what the invariants find.
+    pub async fn corrupted(mut self, statement: &'static str) -> Vec<String> {
+        let directory = self.directory.take().unwrap();
+        self.running.stop().await;
+        drop(self.store);
+        let options = Options { min_free_bytes: 0, ..Options::default() };
+        let (store, mut writer) =
+            Store::open(Location::Directory(directory.path().to_owned()), options).unwrap();
+        let mut tx = writer.begin().unwrap();
+        assert_eq!(tx.execute(&store::Sql::new(statement), &[]).unwrap(), 1);
+        tx.commit().unwrap();
+        faults(&store)
+    }
+}
+
+fn faults(store: &Store) -> Vec<String> {
+    let engine = store.engine();
+    let faults = store.read(|tx| {
+        let mut read = |tx: &mut store::Tx<'_>, topic: &'static str, at| {
+            eventlog::Log::one(engine, tx, topic, at).map_err(|error| match error {
+                eventlog::Error::Store(error) => error,
+                other => store::Error::Other(other.to_string()),
+            })
+        };
+        let indexes = transfers::store::Indexes::new(store);
+        indexes.restore(tx)?;
+        let mut faults = transfers::store::keys_unique(tx, &indexes)?.1;
+        faults.extend(transfers::store::statuses_expected(tx, &mut read)?.1);
+        faults.extend(transfers::store::transitions_legal(tx, &mut read)?.1);
+        Ok(faults)
+    });
+    faults.unwrap()
 }
 
 fn open(

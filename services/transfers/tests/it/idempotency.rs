@@ -7,6 +7,9 @@ use crate::{
     harness::{Harness, body},
 };
 
+/// Names and values.
+type Headers<'h> = &'h [(&'h str, &'h str)];
+
 const MOOV: &str = "x-idempotency-key";
 const DRAFT: &str = "idempotency-key";
 
@@ -15,7 +18,7 @@ async fn the_matrix_of_headers() {
     let harness = Harness::new().await;
     let wallet = body(1, 2, 100).to_string();
     let long = "x".repeat(37);
-    let cases: [(&[(&str, &str)], u16, &str); 9] = [
+    let cases: [(Headers<'_>, u16, &str); 9] = [
         (&[], 400, "idempotency-key-missing"),
         (&[(MOOV, "")], 400, "idempotency-key-missing"),
         (&[(MOOV, &long)], 400, "idempotency-key-missing"),

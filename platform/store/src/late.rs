@@ -1,10 +1,11 @@
 //! An index that is filled late, in sorted pieces, so that a random key costs no page per row.
 //!
 //! The base row is appended by the caller in its transaction; it is durable and the index can be
-//! rebuilt from it. The entry of the index stays in memory (the *tail*, 256 slices by a hash of the
-//! key). When enough rows have come, one slice is sorted and inserted into the *tree*, a table whose
-//! key begins with the slice, so that a page takes many entries at once. The *mark* of a slice says
-//! up to which id its rows are in the tree; after a restart the tail is read from the rows above.
+//! rebuilt from it. The entry of the index stays in memory (the *tail*, 256 slices by a hash of
+//! the key). When enough rows have come, one slice is sorted and inserted into the *tree*, a table
+//! whose key begins with the slice, so that a page takes many entries at once. The *mark* of a
+//! slice says up to which id its rows are in the tree; after a restart the tail is read from the
+//! rows above.
 //! All this is SQLite's; on PostgreSQL an entry goes into the tree at once.
 //!
 //! Rules for the caller:
@@ -124,6 +125,9 @@ pub struct Entry<'e> {
     /// Exactly `payload` bytes.
     pub payload: &'e [u8],
 }
+
+/// What [`LateIndex::restore`] gives to be called with each entry.
+pub type EachEntry<'e> = &'e mut dyn FnMut(Entry<'_>) -> Result<()>;
 
 /// An entry that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,73 @@
+//! Money that waits for a rail: one row per held leg.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contracts::{Currency, ids::WalletId};
+use store::{Result, Tx, Value};
+use uuid::Uuid;
+
+use super::{
+    HOLD_STATE, HOLDS, NEW_HOLD,
+    books::{Books, Hold, Triple},
+    corrupt,
+};
+use crate::domain::HoldState;
+
+impl Books {
+    /// Writes new holds.
+    pub fn insert_holds(&self, tx: &mut Tx<'_>, holds: &[(Triple, Hold)]) -> Result<()> {
+        if holds.is_empty() {
+            return Ok(());
+        }
+        tx.insert_many(&NEW_HOLD, holds, |((bucket, id, tail), hold)| {
+            [
+                (*id).into(),
+                (*tail).into(),
+                (*bucket).into(),
+                Value::Blob(hold.wallet.as_bytes()),
+                Value::Text(hold.rail.service()),
+                Value::Text(hold.currency.as_str()),
+                hold.amount.into(),
+                hold.state.number().into(),
+            ]
+        })?;
+        Ok(())
+    }
+    /// The holds with these keys, by (id, tail).
+    pub fn load_holds(
+        &self,
+        tx: &mut Tx<'_>,
+        keys: &BTreeSet<Triple>,
+    ) -> Result<BTreeMap<(i64, i64), Hold>> {
+        let bad = || corrupt("a hold that cannot be read");
+        let rows = tx.select_many(&HOLDS, keys, triple, |row| {
+            let hold = Hold {
+                wallet: WalletId(Uuid::from_bytes(row.bytes(2)?)),
+                rail: row.text(3)?.parse().map_err(|()| bad())?,
+                currency: Currency::new(row.text(4)?).ok_or_else(bad)?,
+                amount: row.int(5)?,
+                state: HoldState::from_number(row.int(6)?).ok_or_else(bad)?,
+            };
+            Ok(((row.int(0)?, row.int(1)?), hold))
+        })?;
+        Ok(rows.into_iter().collect())
+    }
+    /// Resolves open holds; each is resolved once.
+    pub fn update_holds(&self, tx: &mut Tx<'_>, holds: &[(Triple, HoldState)]) -> Result<()> {
+        if holds.is_empty() {
+            return Ok(());
+        }
+        let hits = tx.update_many(&HOLD_STATE, holds, |(key, state)| {
+            let [bucket, id, tail] = triple(key);
+            ([bucket, id, tail, HoldState::Open.number().into()], [state.number().into()])
+        })?;
+        if hits != holds.len() as u64 {
+            return Err(store::Error::Other("a hold was resolved by another process".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn triple<'k>(key: &Triple) -> [Value<'k>; 3] {
+    [key.0.into(), key.1.into(), key.2.into()]
+}
