@@ -71,7 +71,7 @@ impl Journal {
 
     /// Appends one line (without line end) and returns when it is on disk.
     pub(crate) async fn append(&self, line: Vec<u8>) -> Result<Place, Unwritable> {
-        debug_assert!(!line.contains(&b'\n'), "one line");
+        assert!(!line.contains(&b'\n'), "one line");
         let (durable, done) = oneshot::channel();
         self.sender.send(Append { line, durable }).await.map_err(|_| Unwritable)?;
         done.await.map_err(|_| Unwritable)

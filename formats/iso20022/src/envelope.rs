@@ -98,7 +98,7 @@ pub fn parse(bytes: &[u8]) -> Result<Envelope, Vec<Error>> {
             if errors.is_empty() { Ok(envelope) } else { Err(errors) }
         }
         Some(_) | None => {
-            debug_assert!(!reader.errors.is_empty(), "a message without value has an error");
+            assert!(!reader.errors.is_empty(), "a message without value has an error");
             Err(reader.errors)
         }
     }

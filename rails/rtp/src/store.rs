@@ -312,7 +312,7 @@ pub fn save_many(tx: &mut Tx<'_>, changed: &[(State, Instruction)]) -> Result<()
 
 /// Those in a state, the earliest due first.
 pub fn list_due(tx: &mut Tx<'_>, state: State, most: usize) -> Result<Vec<Instruction>, Error> {
-    debug_assert!(!state.is_final(), "only open ones are in the index");
+    assert!(!state.is_final(), "only open ones are in the index");
     let most = i64::try_from(most).expect("a bound of some hundreds");
     tx.query(&DUE, &[Value::Int(state.number()), Value::Int(most)], instruction)
 }

@@ -125,7 +125,7 @@ impl Slice {
                 NONE
             }
         };
-        debug_assert!(before == NONE || before >= *base, "a head is always in memory");
+        assert!(before == NONE || before >= *base, "a head is always in memory");
         let at = *next - records.first;
         if at % PER_CHUNK == 0 {
             let bytes = usize::try_from(PER_CHUNK).expect("64") * records.stride;
@@ -141,7 +141,7 @@ impl Slice {
 
     /// Takes the newest record back.
     pub(super) fn pop(&mut self) {
-        debug_assert!(self.next > self.merged, "what is merged was committed");
+        assert!(self.next > self.merged, "what is merged was committed");
         let Slice { records, heads, base, next, .. } = self;
         let index = *next - 1;
         let record = records.get(index);

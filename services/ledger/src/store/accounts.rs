@@ -36,7 +36,7 @@ pub(super) fn insert_account(
 
 /// An account from the columns of `ACCOUNT`, its balance not read yet.
 pub(super) fn read_account(row: &Row<'_>) -> Result<Account> {
-    debug_assert_eq!(ACCOUNT[5], "wallet");
+    assert_eq!(ACCOUNT[5], "wallet");
     let bad = || corrupt("an account that cannot be read");
     let role = match row.opt_blob(5)? {
         Some(_) => Role::Wallet(WalletId(Uuid::from_bytes(row.bytes(5)?))),
