@@ -19,7 +19,10 @@ pub(crate) struct Pg {
 
 impl Pg {
     /// Connects; a `search_path` goes into the URL as `?options=-c%20search_path%3Dname`.
-    pub(crate) fn connect(url: &str) -> Result<Pg> {
+    ///
+    /// The writer's statements are batches that find each row by its key: a plan that reads a whole
+    /// table, made while that was empty and kept, would be a trap.
+    pub(crate) fn connect(url: &str, writer: bool) -> Result<Pg> {
         let mut config: postgres::Config = url.parse()?;
         if config.get_application_name().is_none() {
             config.application_name("switchyard");
@@ -33,6 +36,12 @@ impl Pg {
             "SELECT set_config('synchronous_commit', 'on', false)
              WHERE current_setting('synchronous_commit') = 'off'",
         )?;
+        client.batch_execute("SET jit = off")?;
+        if writer {
+            client.batch_execute(
+                "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
+            )?;
+        }
         Ok(Pg { client, prepared: Prepared::default() })
     }
 

@@ -98,6 +98,7 @@ pub struct Select<const K: usize> {
     pub(crate) table: &'static str,
     columns: &'static [&'static str],
     pub(crate) keys: [Column; K],
+    pub(crate) newest_by: Option<&'static str>,
     texts: Texts,
 }
 
@@ -239,27 +240,44 @@ impl<const K: usize> Select<K> {
         columns: &'static [&'static str],
         keys: [Column; K],
     ) -> Select<K> {
-        Select { table, columns, keys, texts: Texts::new() }
+        Select { table, columns, keys, newest_by: None, texts: Texts::new() }
+    }
+
+    /// Of each key's rows the one with the highest `column` alone.
+    pub const fn newest_by(mut self, column: &'static str) -> Select<K> {
+        self.newest_by = Some(column);
+        self
     }
 
     pub(crate) fn sqlite(&self) -> &str {
         self.texts.sqlite.get_or_init(|| {
             let columns = list(self.columns.iter().copied());
-            format!("SELECT {columns} FROM {} WHERE {}", self.table, equals(1, &self.keys))
+            let newest =
+                self.newest_by.map_or(String::new(), |by| format!(" ORDER BY {by} DESC LIMIT 1"));
+            format!("SELECT {columns} FROM {} WHERE {}{newest}", self.table, equals(1, &self.keys))
         })
     }
 
     pub(crate) fn postgres(&self) -> &str {
         self.texts.postgres.get_or_init(|| {
             let columns: Vec<_> = self.columns.iter().map(|c| format!("t.{c}")).collect();
-            format!(
-                "SELECT {} FROM {} WITH ORDINALITY AS u({}, n) JOIN {} AS t ON {} ORDER BY u.n",
-                columns.join(", "),
+            let (columns, found) = (columns.join(", "), joined(&self.keys));
+            let keys = format!(
+                "{} WITH ORDINALITY AS u({}, n)",
                 unnest(1, self.keys.iter()),
-                aliases('k', K),
-                self.table,
-                joined(&self.keys)
-            )
+                aliases('k', K)
+            );
+            match self.newest_by {
+                None => format!(
+                    "SELECT {columns} FROM {keys} JOIN {} AS t ON {found} ORDER BY u.n",
+                    self.table
+                ),
+                Some(by) => format!(
+                    "SELECT {columns} FROM {keys}, LATERAL (SELECT * FROM {} AS t WHERE {found} \
+                     ORDER BY t.{by} DESC LIMIT 1) AS t ORDER BY u.n",
+                    self.table
+                ),
+            }
         })
     }
 }

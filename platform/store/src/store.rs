@@ -53,7 +53,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             readers: 4,
-            writer_cache_kib: 256 << 10,
+            writer_cache_kib: 64 << 10,
             reader_cache_kib: 16 << 10,
             min_free_bytes: 64 << 20,
             log_limit_bytes: 64 << 20,
@@ -97,7 +97,7 @@ impl Shared {
     pub(crate) fn start(&self, line: &mut Line, reader: bool) -> Result<()> {
         match (line.start(reader), line, &self.location) {
             (Err(e), line @ Line::Postgres(_), Location::Postgres(url)) if e.is_transient() => {
-                *line = Line::Postgres(Box::new(Pg::connect(url)?));
+                *line = Line::Postgres(Box::new(Pg::connect(url, !reader)?));
                 line.start(reader)
             }
             (result, _, _) => result,
@@ -111,7 +111,7 @@ impl Shared {
                 let file = directory::database(path);
                 Ok(Line::Sqlite(sqlite::open(&file, role, self.options.reader_cache_kib)?))
             }
-            Location::Postgres(url) => Ok(Line::Postgres(Box::new(Pg::connect(url)?))),
+            Location::Postgres(url) => Ok(Line::Postgres(Box::new(Pg::connect(url, false)?))),
         }
     }
 
@@ -176,7 +176,7 @@ impl Store {
                 checkpointer = Some(Checkpointer::new(conn, options.log_limit_bytes));
                 Line::Sqlite(writer)
             }
-            Location::Postgres(url) => Line::Postgres(Box::new(Pg::connect(url)?)),
+            Location::Postgres(url) => Line::Postgres(Box::new(Pg::connect(url, true)?)),
         };
         let threaded = checkpointer.is_some() && options.checkpoint_thread;
         let store = Store::assemble(location, options, false, checkpointer, lock);

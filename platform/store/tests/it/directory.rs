@@ -80,7 +80,7 @@ fn the_pragmas_hold() {
     };
     assert_eq!(int("PRAGMA page_size"), 4096);
     assert_eq!(int("PRAGMA synchronous"), 2);
-    assert_eq!(int("PRAGMA cache_size"), -262_144);
+    assert_eq!(int("PRAGMA cache_size"), -65_536);
     assert_eq!(int("PRAGMA wal_autocheckpoint"), 0);
     assert_eq!(int("PRAGMA temp_store"), 2);
     let mode = tx

@@ -71,6 +71,7 @@ on_both!(
     readers_queue,
     read_only,
     empty_batches,
+    the_newest_of_each_key,
 );
 
 fn batches(bed: &Bed) {
@@ -412,4 +413,23 @@ fn postgres_connection_lost() {
         let error = writer.begin().unwrap().execute(&sql, &[]).unwrap_err();
         assert!(error.is_transient(), "{error}");
     }
+}
+
+static NEWEST: Select<1> =
+    Select::new("item", &["state", "id"], [("state", Kind::Int)]).newest_by("id");
+
+fn the_newest_of_each_key(bed: &Bed) {
+    let (_store, mut writer) = bed.open();
+    let items: Vec<_> = (0..30).map(|id| Item { state: id % 3, ..item(id) }).collect();
+    let mut tx = writer.begin().unwrap();
+    tx.insert_many(&INSERT, &items, values).unwrap();
+    let keys = [2, 7, 0];
+    let found = tx
+        .select_many(&NEWEST, keys, |key| [key.into()], |row| Ok((row.int(0)?, row.int(1)?)))
+        .unwrap();
+    assert_eq!(
+        found,
+        [(2, 29), (0, 27)],
+        "in the order of the keys; one without a row is left out"
+    );
 }
