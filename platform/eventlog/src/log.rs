@@ -76,6 +76,11 @@ static NEW_SETTING: Sql = Sql::new(
     "INSERT INTO installation (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
 );
 
+/// A statement with a topic's table in it. It lives as long as the process: a few per topic.
+fn declared(text: String) -> &'static Sql {
+    Box::leak(Box::new(Sql::new(Box::leak(text.into_boxed_str()))))
+}
+
 impl Topic {
     fn new(name: &'static str, engine: Engine, shards: u32) -> Self {
         let table = tables::table(name);
@@ -111,12 +116,11 @@ impl Topic {
             ],
             OnConflict::None,
         );
-        let sql = |text: String| &*Box::leak(Box::new(Sql::new(Box::leak(text.into_boxed_str()))));
         Self {
             name,
             insert: Box::leak(Box::new(insert)),
-            read: sql(read),
-            one: sql(one),
+            read: declared(read),
+            one: declared(one),
             head: Cursor::start(shards),
             committed: Cursor::start(shards),
             tail: VecDeque::new(),
@@ -124,14 +128,9 @@ impl Topic {
     }
     fn load_head(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
         let table = tables::table(self.name);
-        // Cold and once per topic and start: a text of its own.
-        let last: &'static Sql = Box::leak(Box::new(Sql::new(Box::leak(
-            format!("SELECT coalesce(max(sequence), 0) FROM {table} WHERE shard = $1")
-                .into_boxed_str(),
-        ))));
-        let place: &'static Sql = Box::leak(Box::new(Sql::new(Box::leak(
-            format!("SELECT coalesce(max(place), 0) FROM {table}").into_boxed_str(),
-        ))));
+        let last =
+            declared(format!("SELECT coalesce(max(sequence), 0) FROM {table} WHERE shard = $1"));
+        let place = declared(format!("SELECT coalesce(max(place), 0) FROM {table}"));
         let engine = tx.engine();
         if engine == Engine::Sqlite {
             self.head.offset = tx.query_one(place, &[], |row| row.int(0))?.unwrap_or(0);
@@ -152,10 +151,9 @@ impl Topic {
             return Ok(());
         }
         let table = tables::table(self.name);
-        let all: &'static Sql = Box::leak(Box::new(Sql::new(Box::leak(
-            format!("SELECT shard, max(sequence) FROM {table} WHERE place > $1 GROUP BY shard")
-                .into_boxed_str(),
-        ))));
+        let all = declared(format!(
+            "SELECT shard, max(sequence) FROM {table} WHERE place > $1 GROUP BY shard"
+        ));
         // A window of the newest rows nearly always meets every shard; the whole table otherwise.
         for window in [100_000, i64::MAX] {
             let from = self.head.offset.saturating_sub(window).max(0);

@@ -1,0 +1,9 @@
+//! The conformance suite of the event log's contract: the same cases on every transport, with 1, 4
+//! and 64 shards. A transport passes it unchanged or is none.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "it/bed.rs"]
+mod bed;
+#[path = "it/contract.rs"]
+mod contract;
