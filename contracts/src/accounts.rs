@@ -77,7 +77,7 @@ impl Profile {
 
 /// Body of [`CreateAccount`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct CreateAccountRequest {
     /// `individual` or `business`.
     pub account_type: String,

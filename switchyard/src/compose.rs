@@ -52,7 +52,7 @@ fn services(
         ledger::service(store).wire(),
         payment_methods::service(payment_methods::Config { sandbox, sealing_key: sealing }).wire(),
         transfers::service(store).wire(),
-        webhooks::service().wire(),
+        webhooks::service(store).wire(),
         rtp::service(rtp_settings(plan)).map_err(Failure::CouldNotRun)?.wire(),
     ])
 }

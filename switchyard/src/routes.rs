@@ -144,7 +144,9 @@ impl Routes {
         };
         let process =
             if self.platform.is_stopping() { "stopping".to_owned() } else { "ok".to_owned() };
+        let writer = if self.platform.is_writing() { "ok" } else { "ended: restart the process" };
         let mut states = vec![("process".to_owned(), process), ("store".to_owned(), store)];
+        states.push(("writer".to_owned(), writer.to_owned()));
         for (consumer, seconds) in ages(&self.platform.metrics()) {
             let state = if seconds < BEHIND_SECONDS {
                 "ok".to_owned()

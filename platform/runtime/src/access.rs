@@ -3,7 +3,11 @@
 //! Nothing is asked synchronously on the way of a write: the projection is part of the commit that
 //! made the key or account, and is readable once that commit is durable.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, DefaultHasher},
+    sync::Arc,
+};
 
 use axum::http::{HeaderMap, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -17,7 +21,7 @@ use sha2::{Digest, Sha256};
 use store::{Insert, Kind, Migration, OnConflict, Sql, Tx, Value};
 
 use crate::{
-    service::Handle,
+    handlers::Handle,
     work::{Delivered, Fault, Work},
 };
 
@@ -101,11 +105,13 @@ struct KnownKey {
     scopes: Arc<[String]>,
 }
 
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
 /// The projection of keys and accounts.
 #[derive(Default)]
 pub struct Access {
-    keys: RwLock<BTreeMap<[u8; 32], KnownKey>>,
-    accounts: RwLock<BTreeMap<AccountId, Arc<KnownAccount>>>,
+    keys: RwLock<Map<[u8; 32], KnownKey>>,
+    accounts: RwLock<Map<AccountId, Arc<KnownAccount>>>,
 }
 
 impl Access {

@@ -1,7 +1,7 @@
 //! Consumers: one position per service and topic, moved in the commit of its effects.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -11,11 +11,11 @@ use eventlog::{Cursor, Log, Stored};
 use store::Tx;
 
 use crate::{
-    dead_letters, exchanges,
-    service::Wiring,
-    topology::EdgeKind,
+    dead_letters,
+    handlers::AnyHandler,
+    service::{Floor, Wiring},
     work::Fault,
-    writer::{AnyHandler, Desk},
+    writer::Desk,
 };
 
 /// Events applied in one commit at most, so that a backlog cannot hold up answers.
@@ -27,7 +27,8 @@ const STOPPED: Duration = Duration::from_secs(1);
 pub(crate) struct Consumer {
     group: &'static str,
     topic: &'static str,
-    handlers: BTreeMap<i64, Arc<dyn AnyHandler>>,
+    /// By kind: the handler, and the number under which kinds are handled together.
+    handlers: BTreeMap<i64, (i64, Arc<dyn AnyHandler>)>,
     /// Read so far; `durable` where that is stored, `stored` where this transaction stores it.
     cursor: Cursor,
     durable: Cursor,
@@ -38,8 +39,14 @@ pub(crate) struct Consumer {
     newly_parked: Vec<i64>,
     committed_only: bool,
     lazy: Duration,
+    /// Where it gathers: what is written of it, and where it was after each batch since.
+    floor: Option<Floor>,
+    passed: VecDeque<Cursor>,
+    passed_durably: usize,
     careful: usize,
     stopped_until: Option<Timestamp>,
+    /// Since when something waits for it without a break.
+    behind_since: Option<Timestamp>,
 }
 
 impl Consumer {
@@ -49,11 +56,11 @@ impl Consumer {
         let mut all = Vec::new();
         for service in services {
             for topic in &topics {
-                let handlers: BTreeMap<i64, Arc<dyn AnyHandler>> = service
+                let handlers: BTreeMap<i64, (i64, Arc<dyn AnyHandler>)> = service
                     .handlers
                     .iter()
                     .filter(|handler| handler.topics.contains(topic))
-                    .map(|handler| (handler.kind, Arc::clone(&handler.handler)))
+                    .map(|of| (of.kind, (of.together, Arc::clone(&of.handler))))
                     .collect();
                 if handlers.is_empty() {
                     continue;
@@ -71,8 +78,12 @@ impl Consumer {
                     newly_parked: Vec::new(),
                     committed_only: service.committed_only,
                     lazy: service.lazy,
+                    floor: service.floor.clone().filter(|floor| floor(topic).is_some()),
+                    passed: VecDeque::new(),
+                    passed_durably: 0,
                     careful: 0,
                     stopped_until: None,
+                    behind_since: None,
                 });
             }
         }
@@ -91,19 +102,44 @@ impl Consumer {
         if self.cursor.total() >= log.end(self.topic, true).total() {
             return None;
         }
-        if let Some(until) = self.stopped_until {
-            let left = until.micros_since(now);
-            if left > 0 {
-                return Some(Duration::from_micros(left));
-            }
-            self.stopped_until = None;
+        if let Some(left) = self.stopped(now) {
+            return Some(left);
         }
         let oldest = log.oldest(self.topic, &self.cursor).unwrap_or(Timestamp(0));
         Some(self.lazy.saturating_sub(Duration::from_micros(now.micros_since(oldest))))
     }
+    /// How long it still stops, if it does.
+    fn stopped(&mut self, now: Timestamp) -> Option<Duration> {
+        let left = self.stopped_until?.micros_since(now);
+        if left > 0 {
+            return Some(Duration::from_micros(left));
+        }
+        self.stopped_until = None;
+        None
+    }
+    /// How old the oldest event is that it has not applied: zero where nothing waits. Where memory
+    /// does not have that event, for how long something has been waiting.
+    pub fn lag(&mut self, log: &Log, now: Timestamp) -> Duration {
+        if self.cursor.total() >= log.end(self.topic, true).total() {
+            self.behind_since = None;
+            return Duration::ZERO;
+        }
+        let since = *self.behind_since.get_or_insert(now);
+        let oldest = log.oldest(self.topic, &self.cursor).unwrap_or(since);
+        Duration::from_micros(now.micros_since(oldest))
+    }
+    /// Whose it is, and whether it may lag: it takes no part in the commit that emits.
+    pub fn group(&self) -> (&'static str, bool) {
+        (self.group, !self.lazy.is_zero() || self.committed_only)
+    }
+    /// What it reads.
+    pub fn topic(&self) -> &'static str {
+        self.topic
+    }
     /// Applies what is new; the number of events applied.
     pub fn consume(&mut self, desk: &mut Desk, tx: &mut Tx<'_>) -> Result<usize, Fault> {
-        if self.careful > 0 || self.stopped_until.is_some() || !self.is_ripe(desk) {
+        let stopped = self.stopped(desk.clock.machine()).is_some();
+        if self.careful > 0 || stopped || !(self.gathers() || self.is_ripe(desk)) {
             return Ok(0);
         }
         let events =
@@ -114,7 +150,7 @@ impl Consumer {
             return Ok(0);
         }
         self.apply(desk, tx, &events)?;
-        self.store_position(tx, &desk.log)?;
+        self.pass(tx, &desk.log)?;
         Ok(events.len())
     }
     /// A lazy consumer waits until its oldest event is old enough, then takes many at once: sorted
@@ -138,42 +174,82 @@ impl Consumer {
         for event in &parked {
             dead_letters::insert(tx, self.group, self.topic, event, None)?;
         }
-        for (kind, batch) in rounds(free) {
-            let handler = Arc::clone(&self.handlers[&kind]);
+        let together = |event: &Stored| self.handlers[&eventlog::kind_of(event.kind)].0;
+        for batch in rounds(free, together) {
+            let kind = eventlog::kind_of(batch[0].kind);
+            let handler = Arc::clone(&self.handlers[&kind].1);
             desk.work(tx, self.group, |work| handler.handle(work, &batch))?;
-            let count = batch.len() as u64;
-            desk.metrics.edge(self.topic, self.group, EdgeKind::Event, handler.name(), count);
+            desk.consumed(self.topic, self.group, &batch);
         }
-        exchanges::consumed(tx, self.group, self.topic, events, desk.clock.machine())?;
-        let newest = events.last().expect("a batch has events").at;
-        desk.metrics.lag(self.group, desk.clock.machine().micros_since(newest));
+        let now = desk.clock.machine();
+        desk.recorder.consumed(self.group, self.topic, tx.engine(), events, now);
         Ok(())
     }
-    fn store_position(&mut self, tx: &mut Tx<'_>, log: &Log) -> Result<(), Fault> {
+    fn gathers(&self) -> bool {
+        self.floor.is_some()
+    }
+    /// Notes that everything up to here is applied: durable with this transaction, or once it is
+    /// written of what was gathered.
+    fn pass(&mut self, tx: &mut Tx<'_>, log: &Log) -> Result<(), Fault> {
+        if self.gathers() {
+            self.passed.push_back(self.cursor.clone());
+            return Ok(());
+        }
+        self.store_position(tx, log, self.cursor.clone())
+    }
+    /// The position of a consumer that gathers, where enough was written since the last.
+    fn store_floor(&mut self, tx: &mut Tx<'_>, log: &Log, least: i64) -> Result<(), Fault> {
+        let stored = self.stored.as_ref().unwrap_or(&self.durable).total();
+        if self.cursor.total() - stored < least {
+            return Ok(());
+        }
+        let floor = self.floor.as_ref().and_then(|floor| floor(self.topic)).unwrap_or(0);
+        let written = self.passed.iter().take(self.passed_durably);
+        let written = written.take_while(|cursor| cursor.offset <= floor);
+        let last = match written.clone().count() {
+            // Nothing is missing: what came after was skipped.
+            all if all == self.passed.len() => self.cursor.clone(),
+            0 => return Ok(()),
+            count => self.passed[count - 1].clone(),
+        };
+        if last.total() - stored < least {
+            return Ok(());
+        }
+        self.store_position(tx, log, last)
+    }
+    fn store_position(&mut self, tx: &mut Tx<'_>, log: &Log, new: Cursor) -> Result<(), Fault> {
         let old = self.stored.as_ref().unwrap_or(&self.durable);
-        log.cas_positions(tx, &[(self.group, self.topic, old, &self.cursor)])?;
-        self.stored = Some(self.cursor.clone());
+        log.cas_positions(tx, &[(self.group, self.topic, old, &new)])?;
+        self.stored = Some(new);
         Ok(())
     }
     /// Stores a position that moved over events that are not this consumer's, where it is far on.
     pub fn save_skipped(&mut self, tx: &mut Tx<'_>, log: &Log, least: i64) -> Result<(), Fault> {
+        if self.gathers() {
+            return self.store_floor(tx, log, least);
+        }
         let stored = self.stored.as_ref().unwrap_or(&self.durable).total();
         if self.cursor.total() - stored >= least {
-            self.store_position(tx, log)?;
+            self.store_position(tx, log, self.cursor.clone())?;
         }
         Ok(())
     }
     /// The transaction is durable.
     pub fn committed(&mut self) {
         if let Some(stored) = self.stored.take() {
+            while self.passed.front().is_some_and(|passed| passed.total() <= stored.total()) {
+                self.passed.pop_front();
+            }
             self.durable = stored;
         }
+        self.passed_durably = self.passed.len();
         self.before.clone_from(&self.cursor);
         self.parked.extend(self.newly_parked.drain(..));
     }
     /// The transaction is gone.
     pub fn rolled_back(&mut self) {
         self.stored = None;
+        self.passed.truncate(self.passed_durably);
         self.newly_parked.clear();
         self.cursor.clone_from(&self.before);
     }
@@ -216,30 +292,28 @@ impl Consumer {
                 None => self.apply(desk, tx, &events)?,
             }
         }
-        self.store_position(tx, &desk.log)
+        self.pass(tx, &desk.log)
     }
 }
 
-/// Batches of one kind each, in an order that keeps the order of every key.
-fn rounds(events: Vec<Arc<Stored>>) -> Vec<(i64, Vec<Arc<Stored>>)> {
-    let mut rounds: Vec<(i64, Vec<Arc<Stored>>)> = Vec::new();
-    let Some(first) = events.first().map(|event| eventlog::kind_of(event.kind)) else {
-        return rounds;
-    };
-    if events.iter().all(|event| eventlog::kind_of(event.kind) == first) {
-        return vec![(first, events)];
+/// Batches of one handler each, in an order that keeps the order of every key.
+fn rounds(events: Vec<Arc<Stored>>, of: impl Fn(&Stored) -> i64) -> Vec<Vec<Arc<Stored>>> {
+    let Some(first) = events.first().map(|event| of(event)) else { return Vec::new() };
+    if events.iter().all(|event| of(event) == first) {
+        return vec![events];
     }
+    let mut rounds: Vec<(i64, Vec<Arc<Stored>>)> = Vec::new();
     let mut last_of_key: BTreeMap<i64, usize> = BTreeMap::new();
     for event in events {
-        let kind = eventlog::kind_of(event.kind);
+        let number = of(&event);
         let earliest = last_of_key.get(&event.key).copied().unwrap_or(0);
-        let found = (earliest..rounds.len()).find(|round| rounds[*round].0 == kind);
+        let found = (earliest..rounds.len()).find(|round| rounds[*round].0 == number);
         let round = found.unwrap_or_else(|| {
-            rounds.push((kind, Vec::new()));
+            rounds.push((number, Vec::new()));
             rounds.len() - 1
         });
         last_of_key.insert(event.key, round);
         rounds[round].1.push(event);
     }
-    rounds
+    rounds.into_iter().map(|(_, events)| events).collect()
 }

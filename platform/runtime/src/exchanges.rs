@@ -1,12 +1,9 @@
 //! Recorded exchanges: which batch applied which events when, which commit made them durable.
 //!
-//! One row per consumer and batch, one per topic and commit; none per event. A service's part of a
-//! timeline is read from them.
+//! One row a commit, whatever it does; none per event. A service's part of a timeline is read from
+//! them.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Router, extract::Query, routing::get};
 use contracts::{
@@ -23,44 +20,41 @@ use crate::{http, platform::Platform, work::Fault};
 pub(crate) static MIGRATIONS: &[Migration] = &[Migration {
     owner: "exchanges",
     version: 1,
-    name: "batches",
-    sqlite: "CREATE TABLE exchange_batch (party TEXT NOT NULL, topic TEXT NOT NULL,
-          last INTEGER NOT NULL, first INTEGER NOT NULL, began INTEGER NOT NULL,
-          ended INTEGER NOT NULL, PRIMARY KEY (party, topic, last)) WITHOUT ROWID;",
-    postgres: "CREATE TABLE exchange_batch (party TEXT NOT NULL, topic TEXT NOT NULL,
-          last BIGINT NOT NULL, first BIGINT NOT NULL, began BIGINT NOT NULL,
-          ended BIGINT NOT NULL, PRIMARY KEY (party, topic, last));",
+    name: "commits",
+    sqlite: "CREATE TABLE exchange_commit (id INTEGER PRIMARY KEY, before INTEGER,
+          ranges BLOB NOT NULL);",
+    postgres: "CREATE TABLE exchange_commit (id BIGINT PRIMARY KEY, before BIGINT,
+          ranges BYTEA NOT NULL);",
 }];
 
 /// Stands for the commit itself where a consumer's name stands.
 const COMMIT: &str = "";
+/// Bits of a commit's number that say which process made it; above them are the microseconds at
+/// which it began.
+const PROCESS_BITS: u32 = 10;
+/// Commits that are looked through for one event, and how many at a time.
+const LOOKED_MOST: i64 = 65_536;
+const LOOKED_AT_ONCE: i64 = 64;
 
-static NEW: Insert<6> = Insert::new(
-    "exchange_batch",
-    [
-        ("party", Kind::Text),
-        ("topic", Kind::Text),
-        ("last", Kind::Int),
-        ("first", Kind::Int),
-        ("began", Kind::Int),
-        ("ended", Kind::Int),
-    ],
-    OnConflict::Nothing,
+static NEW: Insert<3> = Insert::new(
+    "exchange_commit",
+    [("id", Kind::Int), ("before", Kind::Int), ("ranges", Kind::Blob)],
+    OnConflict::None,
 );
-static FIND: Sql = Sql::new(
-    "SELECT first, began, ended FROM exchange_batch \
-     WHERE party = $1 AND topic = $2 AND last >= $3 ORDER BY last LIMIT 1",
-);
+static LAST: Sql = Sql::new("SELECT coalesce(max(id), 0) FROM exchange_commit WHERE id <= $1");
+static FROM: Sql =
+    Sql::new("SELECT id, before, ranges FROM exchange_commit WHERE id >= $1 ORDER BY id LIMIT $2");
 static LAST_ROW: Sql = Sql::new("SELECT value FROM installation WHERE name = $1");
 static SAVE_ROW: Sql = Sql::new("UPDATE installation SET value = $1 WHERE name = $2");
 static NEW_ROW: Sql = Sql::new("INSERT INTO installation (name, value) VALUES ($1, $2)");
 
-/// The highest ordered part of an id that was ever stored, as last saved.
+/// No ordered part of an id that was ever stored is above this.
 pub(crate) fn last_row(tx: &mut Tx<'_>) -> Result<i64, Fault> {
     Ok(tx.query_one(&LAST_ROW, &[Value::Text("last_row")], |row| row.int(0))?.unwrap_or(0))
 }
 
-/// Saves it with the commit that used it: ids go on above it also where the clock went back.
+/// Saves a bound that ids of this commit stay below: they go on above it after a restart, also
+/// where the clock went back.
 pub(crate) fn save_last_row(tx: &mut Tx<'_>, row: i64) -> Result<(), Fault> {
     if tx.execute(&SAVE_ROW, &[Value::Int(row), Value::Text("last_row")])? == 0 {
         tx.execute(&NEW_ROW, &[Value::Text("last_row"), Value::Int(row)])?;
@@ -71,101 +65,137 @@ pub(crate) fn save_last_row(tx: &mut Tx<'_>, row: i64) -> Result<(), Fault> {
 /// A range of one topic that one party applied or one commit made durable. On an engine that
 /// numbers by shard the range is over the shard's name with the topic's.
 struct Range {
-    party: &'static str,
-    topic: String,
+    party: String,
+    stream: String,
     first: i64,
     last: i64,
-    began: Timestamp,
-    ended: Timestamp,
+    /// Microseconds after the commit began.
+    after: i64,
 }
 
 fn stream(topic: &str, shard: u32) -> String {
     if shard == 0 { topic.to_owned() } else { format!("{topic}/{shard}") }
 }
 
-fn insert(tx: &mut Tx<'_>, ranges: &[Range]) -> Result<(), store::Error> {
-    tx.insert_many(&NEW, ranges, |range| {
-        [
-            Value::Text(range.party),
-            Value::Text(&range.topic),
-            Value::Int(range.last),
-            Value::Int(range.first),
-            Value::Int(range.began.0),
-            Value::Int(range.ended.0),
-        ]
-    })?;
-    Ok(())
+/// CBOR: party, stream, first, last, after, party, ... without a head.
+fn packed(ranges: &[Range]) -> Vec<u8> {
+    let mut bytes = minicbor::Encoder::new(Vec::with_capacity(ranges.len() * 40));
+    for range in ranges {
+        bytes
+            .str(&range.party)
+            .and_then(|bytes| bytes.str(&range.stream))
+            .and_then(|bytes| bytes.i64(range.first))
+            .and_then(|bytes| bytes.i64(range.last))
+            .and_then(|bytes| bytes.i64(range.after))
+            .expect("writing to memory cannot fail");
+    }
+    bytes.into_writer()
 }
 
-/// Records that a consumer applied these events now.
-pub(crate) fn consumed(
-    tx: &mut Tx<'_>,
-    party: &'static str,
-    topic: &str,
-    events: &[Arc<Stored>],
-    at: Timestamp,
-) -> Result<(), Fault> {
-    let mut ranges: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
-    let by_shard = tx.engine() == store::Engine::Postgres;
-    for event in events {
-        let shard = if by_shard { event.shard } else { 0 };
-        let range = ranges.entry(shard).or_insert((event.place, event.place));
-        range.1 = event.place;
+fn unpacked(bytes: &[u8]) -> Result<Vec<Range>, minicbor::decode::Error> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    let mut ranges = Vec::new();
+    while decoder.position() < bytes.len() {
+        ranges.push(Range {
+            party: decoder.str()?.to_owned(),
+            stream: decoder.str()?.to_owned(),
+            first: decoder.i64()?,
+            last: decoder.i64()?,
+            after: decoder.i64()?,
+        });
     }
-    let ranges: Vec<Range> = ranges
-        .into_iter()
-        .map(|(shard, (first, last))| Range {
-            party,
-            topic: stream(topic, shard),
+    Ok(ranges)
+}
+
+/// What the commit under way does, to be stored with it as one row.
+pub(crate) struct Recorder {
+    process: i64,
+    /// The number of the last row, and how long its commit took until it was durable: that is
+    /// known only then, so the next row stores it.
+    last: i64,
+    under_way: Option<i64>,
+    ranges: Vec<Range>,
+    latest: Arc<Latest>,
+}
+
+/// The last commit with how long it took, which no row says yet.
+#[derive(Default)]
+pub(crate) struct Latest(Mutex<Option<(i64, i64)>>);
+
+impl Recorder {
+    /// Goes on after what is stored; `process` tells this writer from others on the same database.
+    pub fn open(tx: &mut Tx<'_>, process: u16, latest: Arc<Latest>) -> Result<Self, Fault> {
+        let last = tx.query_one(&LAST, &[Value::Int(i64::MAX)], |row| row.int(0))?.unwrap_or(0);
+        let process = i64::from(process) & ((1 << PROCESS_BITS) - 1);
+        Ok(Self { process, last, under_way: None, ranges: Vec::new(), latest })
+    }
+    /// A commit begins now.
+    fn begin(&mut self, now: Timestamp) -> i64 {
+        let began = (now.0 << PROCESS_BITS) | self.process;
+        let above = ((self.last >> PROCESS_BITS) + 1) << PROCESS_BITS | self.process;
+        *self.under_way.get_or_insert(began.max(above))
+    }
+    /// Records that a consumer applies these events now.
+    pub fn consumed(
+        &mut self,
+        party: &'static str,
+        topic: &str,
+        engine: store::Engine,
+        events: &[Arc<Stored>],
+        now: Timestamp,
+    ) {
+        let after = now.0.saturating_sub(self.begin(now) >> PROCESS_BITS);
+        let by_shard = engine == store::Engine::Postgres;
+        let mut ranges: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
+        for event in events {
+            let shard = if by_shard { event.shard } else { 0 };
+            let range = ranges.entry(shard).or_insert((event.place, event.place));
+            range.1 = event.place;
+        }
+        self.ranges.extend(ranges.into_iter().map(|(shard, (first, last))| Range {
+            party: party.to_owned(),
+            stream: stream(topic, shard),
             first,
             last,
-            began: at,
-            ended: at,
-        })
-        .collect();
-    insert(tx, &ranges)?;
-    Ok(())
-}
-
-/// Commits whose end is known but not yet stored: the next commit stores them.
-#[derive(Default)]
-pub(crate) struct Pending {
-    waiting: Mutex<VecDeque<Range>>,
-    saved: Mutex<usize>,
-}
-
-impl Pending {
-    /// Stores what earlier commits left.
-    pub fn save(&self, tx: &mut Tx<'_>) -> Result<(), store::Error> {
-        let waiting = self.waiting.lock();
-        let (first, _) = waiting.as_slices();
-        insert(tx, first)?;
-        *self.saved.lock() = first.len();
-        Ok(())
+            after,
+        }));
     }
-    /// The commit that stored them is durable, and is itself to be stored by the next.
-    pub fn committed(&self, log: &Log, began: Timestamp, ended: Timestamp) {
-        let mut waiting = self.waiting.lock();
-        let saved = std::mem::take(&mut *self.saved.lock());
-        waiting.drain(..saved);
+    /// Stores what this commit consumed and appended; `began` is when it began.
+    pub fn save(&mut self, tx: &mut Tx<'_>, log: &Log, began: Timestamp) -> Result<(), Fault> {
         for topic in log.topics() {
-            let (old, new) = (log.end(topic, true), log.end(topic, false));
-            for (shard, first, last) in moved(old, new) {
-                let topic = stream(topic, shard);
-                waiting.push_back(Range { party: COMMIT, topic, first, last, began, ended });
+            for (shard, first, last) in moved(log.end(topic, true), log.end(topic, false)) {
+                let (party, stream) = (COMMIT.to_owned(), stream(topic, shard));
+                self.ranges.push(Range { party, stream, first, last, after: 0 });
             }
         }
+        if self.ranges.is_empty() {
+            return Ok(());
+        }
+        let id = self.begin(began);
+        let before = self.latest.0.lock().map(|(_, took)| took);
+        let ranges = packed(&self.ranges);
+        tx.insert_many(&NEW, [()], |()| [Value::Int(id), before.into(), Value::Blob(&ranges)])?;
+        Ok(())
     }
-    /// The commit that stored them is gone.
-    pub fn rolled_back(&self) {
-        *self.saved.lock() = 0;
+    /// A commit begins at this moment; what it does comes after.
+    pub fn starts(&mut self, now: Timestamp) {
+        self.ranges.clear();
+        self.under_way = None;
+        self.begin(now);
     }
-    fn find(&self, topic: &str, place: i64) -> Option<(Timestamp, Timestamp)> {
-        let waiting = self.waiting.lock();
-        waiting
-            .iter()
-            .find(|range| range.topic == topic && range.first <= place && place <= range.last)
-            .map(|range| (range.began, range.ended))
+    /// It is durable now.
+    pub fn committed(&mut self, now: Timestamp) {
+        if let Some(id) = self.under_way.take().filter(|_| !self.ranges.is_empty()) {
+            self.last = id;
+            let took = now.0.saturating_sub(id >> PROCESS_BITS).max(0);
+            *self.latest.0.lock() = Some((id, took));
+        }
+        self.ranges.clear();
+    }
+    /// It is gone.
+    pub fn rolled_back(&mut self) {
+        self.under_way = None;
+        self.ranges.clear();
     }
 }
 
@@ -181,6 +211,60 @@ fn moved(old: &Cursor, new: &Cursor) -> Vec<(u32, i64, i64)> {
         .filter(|(_, (old, new))| new > old)
         .map(|(shard, (old, new))| (u32::try_from(shard).expect("few shards"), old + 1, *new))
         .collect()
+}
+
+/// A commit in which something was found.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// When the commit began, and how long it took where that is known.
+    began: Timestamp,
+    took: Option<i64>,
+    /// When it was done in it.
+    at: Timestamp,
+}
+
+/// The commit in which a party did something with the event at this place, which was emitted at
+/// this moment: never before it.
+fn look(
+    tx: &mut Tx<'_>,
+    (party, stream): (&str, &str),
+    (emitted, place): (Timestamp, i64),
+) -> Result<Option<(i64, Seen)>, store::Error> {
+    let newest = ((emitted.0 + 1) << PROCESS_BITS) - 1;
+    let start = tx.query_one(&LAST, &[Value::Int(newest)], |row| row.int(0))?;
+    let mut from = start.unwrap_or(0);
+    let mut found: Option<(i64, Seen)> = None;
+    for _ in 0..LOOKED_MOST / LOOKED_AT_ONCE {
+        let rows = tx.query(&FROM, &[Value::Int(from), Value::Int(LOOKED_AT_ONCE)], |row| {
+            let ranges = unpacked(row.blob(2)?);
+            let ranges = ranges.map_err(|_| store::Error::Other("a commit's ranges".to_owned()))?;
+            Ok((row.int(0)?, row.opt_int(1)?, ranges))
+        })?;
+        for (id, before, ranges) in &rows {
+            if let Some((number, seen)) = &mut found {
+                // The next row of the same process says how long the commit took.
+                if (*id ^ *number) & ((1 << PROCESS_BITS) - 1) == 0 {
+                    seen.took = *before;
+                    return Ok(found);
+                }
+                continue;
+            }
+            let one = ranges.iter().find(|range| {
+                range.party == party
+                    && range.stream == stream
+                    && (range.first..=range.last).contains(&place)
+            });
+            found = one.map(|range| {
+                let began = Timestamp(*id >> PROCESS_BITS);
+                (*id, Seen { began, took: None, at: began.plus_micros(range.after) })
+            });
+        }
+        match rows.last() {
+            Some((last, _, _)) if rows.len() as i64 == LOOKED_AT_ONCE => from = last + 1,
+            _ => break,
+        }
+    }
+    Ok(found)
 }
 
 /// Adds `GET /internal/{service}/exchanges` to a service's internal routes.
@@ -226,27 +310,21 @@ fn place(platform: &Platform, named: &str) -> Option<(&'static str, EventPlace)>
     Some((topic, EventPlace { shard: shard.parse().ok()?, place: place.parse().ok()? }))
 }
 
-async fn batch(
+async fn seen(
     platform: &Platform,
     party: &'static str,
     topic: &str,
     event: &Stored,
-) -> Result<Option<(Timestamp, Timestamp)>, Refusal> {
+) -> Result<Option<Seen>, Refusal> {
     let by_shard = platform.engine() == store::Engine::Postgres;
     let name = stream(topic, if by_shard { event.shard } else { 0 });
-    if let Some(found) = platform.pending().find(&name, event.place).filter(|_| party == COMMIT) {
-        return Ok(Some(found));
-    }
-    let at = event.place;
-    let found = platform
-        .read(move |tx| {
-            let key = [Value::Text(party), Value::Text(&name), Value::Int(at)];
-            tx.query_one(&FIND, &key, |row| {
-                Ok((row.int(0)?, Timestamp(row.int(1)?), Timestamp(row.int(2)?)))
-            })
-        })
-        .await?;
-    Ok(found.filter(|(first, _, _)| *first <= at).map(|(_, began, ended)| (began, ended)))
+    let at = (event.at, event.place);
+    let Some((id, mut seen)) = platform.read(move |tx| look(tx, (party, &name), at)).await? else {
+        return Ok(None);
+    };
+    let latest = *platform.latest().0.lock();
+    seen.took = seen.took.or(latest.filter(|(last, _)| *last == id).map(|(_, took)| took));
+    Ok(Some(seen))
 }
 
 async fn commit_of(
@@ -254,11 +332,9 @@ async fn commit_of(
     topic: &'static str,
     event: &Stored,
 ) -> Result<Option<Exchange>, Refusal> {
-    let Some((began, ended)) = batch(platform, COMMIT, topic, event).await? else {
-        return Ok(None);
-    };
-    let mut exchange = blank(topic, topic, ExchangeKind::Commit, "commit", began);
-    exchange.duration_micros = Some(ended.micros_since(began));
+    let Some(seen) = seen(platform, COMMIT, topic, event).await? else { return Ok(None) };
+    let mut exchange = blank(topic, topic, ExchangeKind::Commit, "commit", seen.began);
+    exchange.duration_micros = seen.took.and_then(|took| u64::try_from(took).ok());
     exchange.synchronous = true;
     exchange.stream = Some(format!("{topic}/{}", event.shard));
     exchange.sequence = Some(event.sequence);
@@ -274,8 +350,8 @@ async fn consumption_of(
     let kind = eventlog::kind_of(event.kind);
     let name = contracts::registry::by_kind(kind).map_or("unknown", |entry| entry.name);
     let mut exchange = blank(topic, service, ExchangeKind::Event, name, event.at);
-    match batch(platform, service, topic, event).await? {
-        Some((at, _)) => exchange.duration_micros = Some(at.micros_since(event.at)),
+    match seen(platform, service, topic, event).await? {
+        Some(seen) => exchange.duration_micros = Some(seen.at.micros_since(event.at)),
         None => exchange.outcome = Some("not yet consumed".to_owned()),
     }
     exchange.stream = Some(format!("{topic}/{}", event.shard));

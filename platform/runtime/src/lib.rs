@@ -4,11 +4,13 @@
 //! it is here, once. Nothing here knows a transfer.
 
 mod access;
+mod admission;
 mod clock;
 mod commands;
 mod consumers;
 mod dead_letters;
 mod exchanges;
+mod handlers;
 mod http;
 mod ids;
 mod metrics;
@@ -28,11 +30,12 @@ pub use clock::{Clock, Monotonic};
 pub use commands::{Command, Commit};
 pub use dead_letters::list as dead_letters;
 pub use eventlog::Stored;
+pub use handlers::{Handle, HandleTogether, OneOf, Together};
 pub use http::{Answer, Answered, Ask, refused, replied};
 pub use ids::{Ids, Random};
 pub use peers::Called;
 pub use platform::{Platform, Running, Settings, declared, start};
 pub use schema::migrations;
-pub use service::{Handle, Service, Tier, Wiring};
+pub use service::{Service, Tier, Wiring};
 pub use topology::{Edge, EdgeKind, Node, Topology};
 pub use work::{Delivered, Fault, Work};

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -17,9 +18,8 @@ type Seen = (&'static str, &'static str, EdgeKind, &'static str);
 pub(crate) struct Metrics {
     appended: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     edges: Mutex<BTreeMap<Seen, u64>>,
-    lag_micros: Mutex<BTreeMap<&'static str, u64>>,
+    lag: Mutex<BTreeMap<(&'static str, &'static str), Duration>>,
     pub commands: AtomicU64,
-    pub refused_busy: AtomicU64,
 }
 
 impl Metrics {
@@ -38,16 +38,16 @@ impl Metrics {
     ) {
         *self.edges.lock().entry((from, to, kind, name)).or_default() += count;
     }
-    /// How old the oldest event is that a consumer has not applied.
-    pub fn lag(&self, consumer: &'static str, micros: u64) {
-        self.lag_micros.lock().insert(consumer, micros);
+    /// How old the oldest event of a topic is that a consumer has not applied.
+    pub fn lag(&self, consumer: &'static str, topic: &'static str, lag: Duration) {
+        self.lag.lock().insert((consumer, topic), lag);
     }
     /// The edges seen so far.
     pub fn edges(&self) -> Vec<(Seen, u64)> {
         self.edges.lock().iter().map(|(edge, count)| (*edge, *count)).collect()
     }
     /// Prometheus' text format 0.0.4.
-    pub fn text(&self, counters: &store::Counters) -> String {
+    pub fn text(&self, counters: &store::Counters, refused: u64) -> String {
         let mut text = String::new();
         let mut line = |name: &str, kind: &str, rows: Vec<(String, String)>| {
             let _ = writeln!(text, "# TYPE {name} {kind}");
@@ -60,16 +60,20 @@ impl Metrics {
             (format!("{{service=\"{service}\",event=\"{event}\"}}"), count.to_string())
         });
         line("switchyard_events_appended_total", "counter", rows.collect());
-        let lag = self.lag_micros.lock();
-        let rows = lag.iter().map(|(consumer, micros)| {
-            (format!("{{consumer=\"{consumer}\"}}"), format!("{:.6}", *micros as f64 / 1e6))
+        let mut lags = BTreeMap::<&str, Duration>::new();
+        for ((consumer, _), lag) in self.lag.lock().iter() {
+            let most = lags.entry(consumer).or_default();
+            *most = (*most).max(*lag);
+        }
+        let rows = lags.iter().map(|(consumer, lag)| {
+            (format!("{{consumer=\"{consumer}\"}}"), format!("{:.6}", lag.as_secs_f64()))
         });
         line("switchyard_unconsumed_age_seconds", "gauge", rows.collect());
         for (name, count) in [
             ("switchyard_commits_total", counters.commits),
             ("switchyard_checkpoints_total", counters.checkpoints),
             ("switchyard_commands_total", self.commands.load(Ordering::Relaxed)),
-            ("switchyard_refused_busy_total", self.refused_busy.load(Ordering::Relaxed)),
+            ("switchyard_refused_busy_total", refused),
         ] {
             line(name, "counter", vec![(String::new(), count.to_string())]);
         }

@@ -21,6 +21,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     access::{Access, Projection},
+    admission::Admission,
     clock::{Clock, Monotonic},
     commands::Command,
     exchanges::{self, Shows},
@@ -62,13 +63,14 @@ struct Inner {
     peers: Mutex<Option<Arc<Peers>>>,
     inboxes: BTreeMap<TypeId, Arc<dyn std::any::Any + Send + Sync>>,
     signal: Arc<Signal>,
+    admission: Arc<Admission>,
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
     declared: Topology,
     services: Vec<&'static str>,
     consumes: BTreeSet<(&'static str, &'static str, i64)>,
     shows: BTreeMap<&'static str, Shows>,
-    pub(crate) pending: Arc<exchanges::Pending>,
+    latest: Arc<exchanges::Latest>,
 }
 
 impl Platform {
@@ -113,6 +115,14 @@ impl Platform {
             Refusal::new(Code::Unavailable, "the store cannot be read now").retry_after(1)
         })
     }
+    /// Whether writes are taken: the writer's thread goes on.
+    pub fn is_writing(&self) -> bool {
+        !self.inner.signal.has_ended()
+    }
+    /// Refuses a new write where our own processing is behind.
+    pub(crate) fn admit(&self) -> Result<(), Refusal> {
+        self.inner.admission.admit()
+    }
     /// Hands a command to the writer and waits until it is durable or refused.
     pub async fn commit<C: Command>(&self, command: C) -> Result<C::Done, Refusal> {
         let inbox = self
@@ -121,16 +131,11 @@ impl Platform {
             .get(&TypeId::of::<C>())
             .and_then(|inbox| inbox.downcast_ref::<Inbox<C>>())
             .ok_or_else(|| Refusal::new(Code::Unavailable, "this process does not write that"))?;
-        if self.inner.signal.is_full(self.inner.settings.waiting_most) {
-            self.inner.metrics.refused_busy.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            return Err(Refusal::new(Code::Busy, "too many writes are waiting").retry_after(1));
-        }
-        if self.inner.signal.disk_is_full() {
-            return Err(Refusal::new(Code::Unavailable, "the disk is nearly full").retry_after(10));
-        }
+        self.inner.admission.bound()?;
         let (answer, answered) = oneshot::channel();
         inbox.push(Waiting { command, answer });
-        self.inner.signal.raise();
+        self.inner.admission.enters();
+        self.inner.signal.nudge();
         let stopping = || {
             Err(Refusal::new(Code::Unavailable, "stopping; a repeat with the same key is safe")
                 .retry_after(1))
@@ -184,7 +189,7 @@ impl Platform {
     }
     /// Metrics in Prometheus' text format.
     pub fn metrics(&self) -> String {
-        self.inner.metrics.text(&self.inner.store.counters())
+        self.inner.metrics.text(&self.inner.store.counters(), self.inner.admission.refused())
     }
     /// The declared graph with what was seen of it, and what was seen beside it.
     pub fn topology(&self) -> Topology {
@@ -211,8 +216,8 @@ impl Platform {
     pub(crate) fn engine(&self) -> Engine {
         self.inner.store.engine()
     }
-    pub(crate) fn pending(&self) -> &exchanges::Pending {
-        &self.inner.pending
+    pub(crate) fn latest(&self) -> &exchanges::Latest {
+        &self.inner.latest
     }
     /// One stored event; `None` where there is none at that place.
     pub async fn event(
@@ -344,7 +349,8 @@ pub fn start(
     let mut services = with_access(services, &access);
     let metrics = Arc::new(Metrics::default());
     let signal = Arc::new(Signal::default());
-    let pending = Arc::new(exchanges::Pending::default());
+    let admission = Arc::new(Admission::new(settings.waiting_most));
+    let latest = Arc::new(exchanges::Latest::default());
     let inboxes = services
         .iter()
         .flat_map(|service| service.queues.iter().map(|queue| queue.inbox()))
@@ -364,22 +370,23 @@ pub fn start(
             peers: Mutex::new(None),
             inboxes,
             signal: Arc::clone(&signal),
+            admission: Arc::clone(&admission),
             metrics: Arc::clone(&metrics),
             stopping,
             declared,
             services: names.clone(),
             consumes,
             shows,
-            pending: Arc::clone(&pending),
+            latest: Arc::clone(&latest),
         }),
     };
     let mut writing = Writing::open(
         (store.clone(), writer),
         services,
         &settings,
-        signal.clone(),
+        (signal.clone(), admission),
         metrics,
-        pending,
+        latest,
     )?;
     writing.load(|tx| access.load(tx))?;
     let peers = Peers::new(internal(&names, &routes, &platform), monotonic);

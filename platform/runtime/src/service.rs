@@ -2,28 +2,19 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use contracts::{Endpoint, Event, exchanges::EventPlace};
+use contracts::{Endpoint, Event, Timestamp};
 use store::{Migration, Tx};
 
 use crate::{
     commands::{Command, Commit},
     exchanges::Shows,
+    handlers::{self, Handle, HandleTogether, HandlerOf, Together},
     http::{Answer, Route},
     platform::Platform,
     queues::QueueOf,
     topology::{Edge, EdgeKind},
-    work::{Delivered, Fault, Work},
-    writer::{AnyHandler, HandlerOf},
+    work::Fault,
 };
-
-/// Handles one kind of event: for the batch load, decide in order, save, emit.
-///
-/// Pure: no I/O but the transaction, no clock but `work.now`, ids that are not derived come from
-/// `work`. Delivered exactly once in effect, in order for each key.
-pub trait Handle<E: Event>: Send + Sync + 'static {
-    /// Applies the batch inside one transaction.
-    fn handle(&self, work: &mut Work<'_, '_>, batch: &[Delivered<E>]) -> Result<(), Fault>;
-}
 
 /// Which folder a service lives in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +27,9 @@ pub enum Tier {
 
 pub(crate) type Task = Box<dyn FnOnce(Platform) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 pub(crate) type Start = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), Fault> + Send>;
-pub(crate) type Late = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), store::Error> + Send>;
+pub(crate) type Late = Box<dyn FnMut(&mut Tx<'_>, Timestamp) -> Result<(), store::Error> + Send>;
+pub(crate) type Due = Box<dyn Fn(Timestamp) -> Option<Duration> + Send>;
+pub(crate) type Floor = Arc<dyn Fn(&'static str) -> Option<i64> + Send + Sync>;
 
 /// A service with its wiring. Built once in the service's `lib.rs`, run by the binary.
 pub struct Service<S> {
@@ -57,6 +50,8 @@ pub struct Wiring {
     pub(crate) tasks: Vec<Task>,
     pub(crate) start: Vec<Start>,
     pub(crate) late: Vec<Late>,
+    pub(crate) due: Vec<Due>,
+    pub(crate) floor: Option<Floor>,
     pub(crate) committed: Vec<Box<dyn Fn() + Send>>,
     pub(crate) rolled_back: Vec<Box<dyn Fn() + Send>>,
     pub(crate) committed_only: bool,
@@ -79,6 +74,8 @@ impl<S: Send + Sync + 'static> Service<S> {
             tasks: Vec::new(),
             start: Vec::new(),
             late: Vec::new(),
+            due: Vec::new(),
+            floor: None,
             committed: Vec::new(),
             rolled_back: Vec::new(),
             committed_only: tier == Tier::Rail,
@@ -118,8 +115,25 @@ impl<S: Send + Sync + 'static> Service<S> {
         for from in E::EMITTERS {
             self.wiring.edges.push(Edge::new(from, self.wiring.name, EdgeKind::Event, E::NAME));
         }
-        let handler: Arc<dyn AnyHandler> = AnyHandlerFor::<S, E>::shared(Arc::clone(&self.state));
-        self.wiring.handlers.push(HandlerOf { kind: E::KIND, topics: E::EMITTERS, handler });
+        self.wiring.handlers.push(handlers::single::<S, E>(Arc::clone(&self.state)));
+        self
+    }
+    /// Consumes several kinds of events together, from every service that emits them.
+    pub fn handles_together<M: Together>(mut self) -> Self
+    where
+        S: HandleTogether<M>,
+    {
+        for one in M::KINDS {
+            for from in one.emitters {
+                self.wiring.edges.push(Edge::new(
+                    from,
+                    self.wiring.name,
+                    EdgeKind::Event,
+                    one.name,
+                ));
+            }
+        }
+        self.wiring.handlers.extend(handlers::several::<S, M>(Arc::clone(&self.state)));
         self
     }
     /// Emits a kind of event.
@@ -178,9 +192,27 @@ impl<S: Send + Sync + 'static> Service<S> {
         self
     }
     /// Work that may come late (index slices), inside each commit.
-    pub fn merges(mut self, merge: fn(&S, &mut Tx<'_>) -> Result<(), store::Error>) -> Self {
+    pub fn merges(
+        mut self,
+        merge: fn(&S, &mut Tx<'_>, Timestamp) -> Result<(), store::Error>,
+    ) -> Self {
         let state = Arc::clone(&self.state);
-        self.wiring.late.push(Box::new(move |tx| merge(&state, tx)));
+        self.wiring.late.push(Box::new(move |tx, now| merge(&state, tx, now)));
+        self
+    }
+    /// In how long a commit is to be made for that work, where nothing else makes one.
+    pub fn merges_within(mut self, due: fn(&S, Timestamp) -> Option<Duration>) -> Self {
+        let state = Arc::clone(&self.state);
+        self.wiring.due.push(Box::new(move |now| due(&state, now)));
+        self
+    }
+    /// Keeps what it consumed in memory and writes it later, each part with a mark of its own: the
+    /// stored position stays at or below `floor`, a place in a topic up to which everything is
+    /// written. What comes again after a restart is told apart by the marks. `None`: effects and
+    /// position are one commit, as everywhere else.
+    pub fn gathers(mut self, floor: fn(&S, &'static str) -> Option<i64>) -> Self {
+        let state = Arc::clone(&self.state);
+        self.wiring.floor = Some(Arc::new(move |topic| floor(&state, topic)));
         self
     }
     /// What the writer's memory does once a commit is durable, and where it was rolled back.
@@ -194,46 +226,5 @@ impl<S: Send + Sync + 'static> Service<S> {
     /// The wiring alone, for the platform.
     pub fn wire(self) -> Wiring {
         self.wiring
-    }
-}
-
-struct AnyHandlerFor<S, E>(Arc<S>, std::marker::PhantomData<fn() -> E>);
-
-impl<S, E: Event> AnyHandlerFor<S, E>
-where
-    S: Handle<E>,
-{
-    fn shared(state: Arc<S>) -> Arc<dyn AnyHandler> {
-        Arc::new(Self(state, std::marker::PhantomData))
-    }
-}
-
-impl<S: Handle<E>, E: Event> AnyHandler for AnyHandlerFor<S, E> {
-    fn name(&self) -> &'static str {
-        E::NAME
-    }
-    fn handle(
-        &self,
-        work: &mut Work<'_, '_>,
-        batch: &[Arc<eventlog::Stored>],
-    ) -> Result<(), Fault> {
-        let mut delivered = Vec::with_capacity(batch.len());
-        for stored in batch {
-            let version = eventlog::version_of(stored.kind);
-            if version != E::VERSION {
-                return Err(Fault::UnknownVersion(format!("{} version {version}", E::NAME)));
-            }
-            let data = E::from_compact(&stored.payload)
-                .map_err(|error| Fault::Poison(format!("{} cannot be read: {error}", E::NAME)))?;
-            delivered.push(Delivered {
-                place: EventPlace { shard: stored.shard, place: stored.place },
-                sequence: stored.sequence,
-                key: stored.key,
-                at: stored.at,
-                trace: stored.trace,
-                data,
-            });
-        }
-        self.0.handle(work, &delivered)
     }
 }

@@ -103,7 +103,7 @@ impl Work<'_, '_> {
         event: &E,
         trace: Option<[u8; 24]>,
     ) -> EventPlace {
-        debug_assert!(E::EMITTERS.contains(&self.service), "{} emits {}", self.service, E::NAME);
+        assert!(E::EMITTERS.contains(&self.service), "{} emits {}", self.service, E::NAME);
         let numbered = self.log.number(self.service, shard);
         self.pending.push(NewEvent {
             shard,

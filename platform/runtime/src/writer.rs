@@ -10,7 +10,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -21,6 +21,7 @@ use parking_lot::{Condvar, Mutex};
 use store::{Store, Tx, Writer};
 
 use crate::{
+    admission::Admission,
     clock::Clock,
     consumers::Consumer,
     exchanges,
@@ -28,12 +29,17 @@ use crate::{
     metrics::Metrics,
     platform::Settings,
     queues::{AnyQueue, internal, unavailable},
-    service::{Late, Start, Wiring},
+    service::{Due, Late, Start, Wiring},
+    topology::EdgeKind,
     work::{Fault, Work},
 };
 
 /// Commands taken into one commit at most, of each kind.
 const COMMANDS_MOST: usize = 512;
+/// Events that a consumer at fault applies one by one in a cycle at least.
+const CAREFUL: usize = 8;
+/// How far the stored bound of ids is moved ahead: the ordered parts of 250 ms.
+const ROWS_AHEAD: i64 = 250 << 12;
 /// How often a cycle lets consumers react to what others did in it.
 const ROUNDS_MOST: usize = 4;
 /// Free bytes below which new writes are refused: consumers and checkpoints still need room.
@@ -43,27 +49,16 @@ const DISK_EVERY: u64 = 512;
 /// How long the writer leaves a failing store alone.
 const STORE_PAUSE: Duration = Duration::from_millis(200);
 
-/// Wakes the writer, and counts what waits for it.
+/// Wakes the writer.
 #[derive(Default)]
 pub(crate) struct Signal {
     raised: Mutex<bool>,
     changed: Condvar,
-    waiting: AtomicUsize,
     stopped: AtomicBool,
-    disk_full: AtomicBool,
     ended: AtomicBool,
 }
 
 impl Signal {
-    /// Whether writes stop so that what is under way can finish.
-    pub fn disk_is_full(&self) -> bool {
-        self.disk_full.load(Ordering::Relaxed)
-    }
-    /// One more command waits.
-    pub fn raise(&self) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.nudge();
-    }
     /// Something may be due.
     pub fn nudge(&self) {
         let mut raised = self.raised.lock();
@@ -71,14 +66,6 @@ impl Signal {
             *raised = true;
             self.changed.notify_one();
         }
-    }
-    /// So many commands were taken.
-    fn taken(&self, count: usize) {
-        self.waiting.fetch_sub(count, Ordering::Relaxed);
-    }
-    /// Whether no further command may wait.
-    pub fn is_full(&self, most: usize) -> bool {
-        self.waiting.load(Ordering::Relaxed) >= most
     }
     /// Whether the writer takes nothing more.
     pub fn has_ended(&self) -> bool {
@@ -103,23 +90,20 @@ impl Signal {
     }
 }
 
-/// Handles stored events of one kind.
-pub(crate) trait AnyHandler: Send + Sync {
-    fn name(&self) -> &'static str;
-    fn handle(&self, work: &mut Work<'_, '_>, batch: &[Arc<Stored>]) -> Result<(), Fault>;
-}
+/// Says that the writer takes nothing more, also where it ended by a panic.
+struct Ended(Arc<Signal>);
 
-/// A handler with where its events come from.
-pub(crate) struct HandlerOf {
-    pub kind: i64,
-    pub topics: &'static [&'static str],
-    pub handler: Arc<dyn AnyHandler>,
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Release);
+    }
 }
 
 /// What one pass over a batch needs beside the transaction.
 pub(crate) struct Desk {
     pub log: Log,
     pub ids: Ids,
+    pub recorder: exchanges::Recorder,
     pub clock: Clock,
     pub after: Vec<Box<dyn FnOnce() + Send>>,
     pub metrics: Arc<Metrics>,
@@ -152,17 +136,53 @@ impl Desk {
                 return Err(Fault::Poison(format!("panic: {}", text.unwrap_or("without text"))));
             }
         }
-        let mut count = std::collections::BTreeMap::<i64, u64>::new();
-        for event in &work.pending {
-            *count.entry(eventlog::kind_of(event.kind)).or_default() += 1;
-        }
+        let counts = counts(work.pending.iter().map(|event| event.kind));
         work.flush()?;
-        for (kind, count) in count {
-            let name = contracts::registry::by_kind(kind).map_or("unknown", |entry| entry.name);
+        for (name, count) in counts {
             self.metrics.appended(service, name, count);
         }
         Ok(())
     }
+    /// Stores what the commit did, and a new bound of ids where they have reached the last.
+    fn record(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row_bound: &mut RowBound,
+        began: contracts::Timestamp,
+    ) -> Result<(), Fault> {
+        self.recorder.save(tx, &self.log, began)?;
+        let last = self.ids.last_row();
+        if last > row_bound.stored {
+            row_bound.saving = last + ROWS_AHEAD;
+            exchanges::save_last_row(tx, row_bound.saving)?;
+        }
+        Ok(())
+    }
+    /// Counts what a consumer handled.
+    pub fn consumed(&self, topic: &'static str, group: &'static str, batch: &[Arc<Stored>]) {
+        for (name, count) in counts(batch.iter().map(|event| event.kind)) {
+            self.metrics.edge(topic, group, EdgeKind::Event, name, count);
+        }
+    }
+}
+
+/// How many events there are of each name.
+fn counts(kinds: impl Iterator<Item = i64>) -> Vec<(&'static str, u64)> {
+    let mut counts: Vec<(i64, u64)> = Vec::new();
+    for kind in kinds.map(eventlog::kind_of) {
+        match counts.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((kind, 1)),
+        }
+    }
+    let name = |kind| contracts::registry::by_kind(kind).map_or("unknown", |entry| entry.name);
+    counts.into_iter().map(|(kind, count)| (name(kind), count)).collect()
+}
+
+/// No id of what is stored is above this; with it as it will be once the commit is durable.
+struct RowBound {
+    stored: i64,
+    saving: i64,
 }
 
 /// Where a cycle failed.
@@ -182,11 +202,13 @@ pub(crate) struct Writing {
     queues: Vec<Box<dyn AnyQueue>>,
     consumers: Vec<Consumer>,
     late: Vec<Late>,
+    late_due: Vec<Due>,
     start: Vec<Start>,
     committed: Vec<Box<dyn Fn() + Send>>,
     rolled_back: Vec<Box<dyn Fn() + Send>>,
     signal: Arc<Signal>,
-    pending: Arc<exchanges::Pending>,
+    admission: Arc<Admission>,
+    row_bound: RowBound,
     store: Store,
     cycles: u64,
 }
@@ -197,9 +219,9 @@ impl Writing {
         (store, mut writer): (Store, Writer),
         services: Vec<Wiring>,
         settings: &Settings,
-        signal: Arc<Signal>,
+        (signal, admission): (Arc<Signal>, Arc<Admission>),
         metrics: Arc<Metrics>,
-        pending: Arc<exchanges::Pending>,
+        latest: Arc<exchanges::Latest>,
     ) -> Result<Self, Fault> {
         let topics: Vec<&'static str> =
             services.iter().map(|service| service.name).filter(|name| *name != "access").collect();
@@ -207,31 +229,34 @@ impl Writing {
         let log = Log::open(&mut tx, &topics, settings.shards).map_err(Fault::from)?;
         let consumers = Consumer::open_all(&mut tx, &log, &services)?;
         let last_row = exchanges::last_row(&mut tx)?;
+        let mut ids = Ids::system(last_row);
+        let mut process = [0; 2];
+        ids.secret(&mut process);
+        let process = u16::from_le_bytes(process);
+        let recorder = exchanges::Recorder::open(&mut tx, process, latest)?;
         tx.commit()?;
-        let desk = Desk {
-            log,
-            ids: Ids::system(last_row),
-            clock: settings.clock.clone(),
-            after: Vec::new(),
-            metrics,
-        };
+        let desk =
+            Desk { log, ids, recorder, clock: settings.clock.clone(), after: Vec::new(), metrics };
         let mut writing = Self {
             writer,
             desk,
             queues: Vec::new(),
             consumers,
             late: Vec::new(),
+            late_due: Vec::new(),
             start: Vec::new(),
             committed: Vec::new(),
             rolled_back: Vec::new(),
             signal,
-            pending,
+            admission,
+            row_bound: RowBound { stored: last_row, saving: last_row },
             store,
             cycles: 0,
         };
         for service in services {
             writing.queues.extend(service.queues.into_iter().map(|queue| queue.queue));
             writing.late.extend(service.late);
+            writing.late_due.extend(service.due);
             writing.start.extend(service.start);
             writing.committed.extend(service.committed);
             writing.rolled_back.extend(service.rolled_back);
@@ -253,6 +278,7 @@ impl Writing {
     }
     /// Cycles until stopped; then finishes what waits.
     pub fn run(mut self) {
+        let _ended = Ended(Arc::clone(&self.signal));
         loop {
             let due = self.due();
             if due == Some(Duration::ZERO) {
@@ -276,7 +302,7 @@ impl Writing {
         }
     }
     fn queued(&self) -> usize {
-        self.signal.waiting.load(Ordering::Relaxed)
+        self.admission.waiting()
     }
     /// How long nothing has to be done: zero for now, `None` until a signal.
     fn due(&mut self) -> Option<Duration> {
@@ -285,7 +311,8 @@ impl Writing {
         }
         let now = self.desk.clock.machine();
         let log = &self.desk.log;
-        self.consumers.iter_mut().filter_map(|consumer| consumer.due(log, now)).min()
+        let consumers = self.consumers.iter_mut().filter_map(|consumer| consumer.due(log, now));
+        consumers.chain(self.late_due.iter().filter_map(|due| due(now))).min()
     }
     /// Writes positions that only skipped, so that the next start reads little.
     fn leave(&mut self) {
@@ -302,18 +329,37 @@ impl Writing {
         self.cycles += 1;
         if self.cycles % DISK_EVERY == 1 {
             let free = self.store.free_bytes().ok().flatten().unwrap_or(u64::MAX);
-            self.signal.disk_full.store(free < FREE_LEAST, Ordering::Relaxed);
+            self.admission.disk(free < FREE_LEAST);
         }
         let taken: usize = self.queues.iter_mut().map(|queue| queue.take(COMMANDS_MOST)).sum();
-        self.signal.taken(taken);
+        self.admission.taken(taken);
         self.desk.metrics.commands.fetch_add(taken as u64, Ordering::Relaxed);
+        let began = self.desk.clock.machine();
         match self.cycle(true, true) {
             Ok(()) => self.answer(),
             Err(failed) => self.recover(failed),
         }
+        let ended = self.desk.clock.machine();
+        if taken > 0 {
+            self.admission.committed(taken, Duration::from_micros(ended.micros_since(began)));
+        }
+        self.look_at_lag(ended);
         for index in 0..self.consumers.len() {
             self.carefully(index);
         }
+    }
+    /// How far consumers are behind, for the metrics and for what is admitted.
+    fn look_at_lag(&mut self, now: contracts::Timestamp) {
+        let mut behind = Duration::ZERO;
+        for consumer in &mut self.consumers {
+            let lag = consumer.lag(&self.desk.log, now);
+            let (group, may_lag) = consumer.group();
+            if !may_lag {
+                behind = behind.max(lag);
+            }
+            self.desk.metrics.lag(group, consumer.topic(), lag);
+        }
+        self.admission.behind(behind);
     }
     fn answer(&mut self) {
         for queue in &mut self.queues {
@@ -325,6 +371,7 @@ impl Writing {
     /// Applies and commits; on failure everything is as before.
     fn cycle(&mut self, commands: bool, consumers: bool) -> Result<(), Failed> {
         let began = self.desk.clock.machine();
+        self.desk.recorder.starts(began);
         let mut tx = self.writer.begin().map_err(|error| Failed::Store(error.into()))?;
         let applied = Self::apply(
             &mut self.desk,
@@ -334,10 +381,10 @@ impl Writing {
             (commands, consumers),
         );
         let applied = applied.and_then(|()| {
-            self.pending.save(&mut tx).map_err(|error| Failed::Store(error.into()))?;
-            exchanges::save_last_row(&mut tx, self.desk.ids.last_row()).map_err(Failed::Store)?;
+            self.desk.record(&mut tx, &mut self.row_bound, began).map_err(Failed::Store)?;
+            let now = self.desk.clock.machine();
             for late in &mut self.late {
-                late(&mut tx).map_err(|error| Failed::Store(error.into()))?;
+                late(&mut tx, now).map_err(|error| Failed::Store(error.into()))?;
             }
             Ok(())
         });
@@ -350,7 +397,7 @@ impl Writing {
             }
         };
         match ended {
-            Ok(()) => self.durable(began),
+            Ok(()) => self.durable(),
             Err(_) => self.undone(),
         }
         ended
@@ -388,9 +435,9 @@ impl Writing {
         }
         Ok(())
     }
-    fn durable(&mut self, began: contracts::Timestamp) {
-        let durable = self.desk.clock.machine();
-        self.pending.committed(&self.desk.log, began, durable);
+    fn durable(&mut self) {
+        self.desk.recorder.committed(self.desk.clock.machine());
+        self.row_bound.stored = self.row_bound.saving;
         self.desk.log.committed();
         for consumer in &mut self.consumers {
             consumer.committed();
@@ -405,7 +452,8 @@ impl Writing {
     fn undone(&mut self) {
         self.desk.log.rolled_back();
         self.desk.after.clear();
-        self.pending.rolled_back();
+        self.desk.recorder.rolled_back();
+        self.row_bound.saving = self.row_bound.stored;
         for consumer in &mut self.consumers {
             consumer.rolled_back();
         }
@@ -446,10 +494,8 @@ impl Writing {
     fn commands_one_by_one(&mut self) {
         for number in 0..self.queues.len() {
             for index in 0..self.queues[number].len() {
-                let began = self.desk.clock.machine();
-                let done = self.one_command(number, index);
-                match done {
-                    Ok(()) => self.durable(began),
+                match self.one_command(number, index) {
+                    Ok(()) => self.durable(),
                     Err(fault) => {
                         self.undone();
                         let queue = &mut self.queues[number];
@@ -465,17 +511,22 @@ impl Writing {
         self.answer();
     }
     fn one_command(&mut self, number: usize, index: usize) -> Result<(), Fault> {
+        let began = self.desk.clock.machine();
+        self.desk.recorder.starts(began);
         let mut tx = self.writer.begin()?;
         let queue = &mut self.queues[number];
         let service = queue.service();
         self.desk.work(&mut tx, service, |work| queue.commit(work, index, index + 1))?;
+        self.desk.record(&mut tx, &mut self.row_bound, began)?;
         tx.commit()?;
         Ok(())
     }
-    /// A consumer at fault goes on one event at a time until it has passed the batch that failed.
+    /// A consumer at fault goes on one event at a time until it has passed the batch that failed;
+    /// a few a cycle while commands wait, so that neither starves the other.
     fn carefully(&mut self, index: usize) {
-        while self.consumers[index].is_careful() && self.queued() == 0 {
-            let began = self.desk.clock.machine();
+        let mut done_now = 0;
+        while self.consumers[index].is_careful() && (done_now < CAREFUL || self.queued() == 0) {
+            done_now += 1;
             let done = self.one_event(index, None);
             let done = match done {
                 Err(fault) if fault.is_transient() => {
@@ -489,14 +540,17 @@ impl Writing {
                 done => done,
             };
             match done {
-                Ok(()) => self.durable(began),
+                Ok(()) => self.durable(),
                 Err(_) => return self.undone(),
             }
         }
     }
     fn one_event(&mut self, index: usize, poison: Option<&str>) -> Result<(), Fault> {
+        let began = self.desk.clock.machine();
+        self.desk.recorder.starts(began);
         let mut tx = self.writer.begin()?;
         self.consumers[index].one(&mut self.desk, &mut tx, poison)?;
+        self.desk.record(&mut tx, &mut self.row_bound, began)?;
         tx.commit()?;
         Ok(())
     }

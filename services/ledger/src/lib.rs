@@ -47,7 +47,7 @@ pub fn service(store: &Store) -> Service<Ledger> {
     Service::new("ledger", Tier::Service, state)
         .tables(store::TABLES, MIGRATIONS)
         .starts(|ledger, tx| ledger.books.lock().load(tx).map_err(Fault::from))
-        .merges(|ledger, tx| ledger.books.lock().merge_due(tx))
+        .merges(|ledger, tx, _| ledger.books.lock().merge_due(tx))
         .remembers(
             |ledger| ledger.books.lock().committed(),
             |ledger| ledger.books.lock().rolled_back(),

@@ -17,7 +17,7 @@ use runtime::{Delivered, Fault, Handle, Work};
 use crate::{
     PaymentMethods,
     domain::{self, BankAccount, Decision, Input, Method},
-    store,
+    store::{self, Known},
 };
 
 /// A wallet can be paid from and to as soon as it is there.
@@ -38,7 +38,7 @@ impl Handle<WalletCreated> for PaymentMethods {
             new.remove(&known.id);
         }
         let new: Vec<Method> = new.into_values().collect();
-        add_methods(work, &new)
+        add_methods(work, &self.known, &new)
     }
 }
 
@@ -63,7 +63,7 @@ impl Handle<RailOutcome> for PaymentMethods {
         let banks: Vec<BankAccountId> = banks.into_iter().collect();
         for bank in store::load_banks(work.tx, &banks)? {
             let decision = domain::decide(&bank, Input::RailRefused, work.now);
-            apply(work, decision)?;
+            apply(work, &self.known, decision)?;
         }
         Ok(())
     }
@@ -75,7 +75,7 @@ fn emit<E: Event>(work: &mut Work<'_, '_>, account: AccountId, event: &E) {
 }
 
 /// Adds a bank account with its methods.
-pub fn add_bank(work: &mut Work<'_, '_>, bank: &BankAccount) -> Result<(), Fault> {
+pub fn add_bank(work: &mut Work<'_, '_>, known: &Known, bank: &BankAccount) -> Result<(), Fault> {
     store::insert_banks(work.tx, std::slice::from_ref(bank))?;
     let event = BankAccountCreated {
         bank_account_id: bank.id,
@@ -83,11 +83,11 @@ pub fn add_bank(work: &mut Work<'_, '_>, bank: &BankAccount) -> Result<(), Fault
         status: bank.status.text().to_owned(),
     };
     emit(work, bank.account, &event);
-    add_methods(work, &Method::of_bank_account(bank))
+    add_methods(work, known, &Method::of_bank_account(bank))
 }
 
-fn add_methods(work: &mut Work<'_, '_>, methods: &[Method]) -> Result<(), Fault> {
-    store::insert_methods(work.tx, methods)?;
+fn add_methods(work: &mut Work<'_, '_>, known: &Known, methods: &[Method]) -> Result<(), Fault> {
+    store::insert_methods(work.tx, known, methods)?;
     for method in methods {
         let event = PaymentMethodEnabled {
             payment_method_id: method.id,
@@ -102,6 +102,7 @@ fn add_methods(work: &mut Work<'_, '_>, methods: &[Method]) -> Result<(), Fault>
 /// Saves and tells what a decision changed; the bank account as it is now, where it did.
 pub fn apply(
     work: &mut Work<'_, '_>,
+    known: &Known,
     decision: Decision,
 ) -> Result<Option<Box<BankAccount>>, Fault> {
     let Decision::Done { bank, ends_methods, announce } = decision else {
@@ -109,7 +110,7 @@ pub fn apply(
     };
     store::update_banks(work.tx, std::slice::from_ref(&bank))?;
     if ends_methods {
-        end_methods(work, &bank)?;
+        end_methods(work, known, &bank)?;
     }
     if let Some(status) = announce {
         let event = BankAccountUpdated {
@@ -122,14 +123,14 @@ pub fn apply(
     Ok(Some(bank))
 }
 
-fn end_methods(work: &mut Work<'_, '_>, bank: &BankAccount) -> Result<(), Fault> {
+fn end_methods(work: &mut Work<'_, '_>, known: &Known, bank: &BankAccount) -> Result<(), Fault> {
     let methods = store::list_methods(work.tx, bank.account)?;
     let ended: Vec<Method> = methods
         .iter()
         .filter(|method| method.bank_account() == Some(bank.id))
         .filter_map(|method| method.disabled(work.now))
         .collect();
-    store::update_disabled(work.tx, &ended)?;
+    store::update_disabled(work.tx, known, &ended)?;
     for method in &ended {
         let event = PaymentMethodDisabled {
             payment_method_id: method.id,

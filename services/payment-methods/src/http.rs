@@ -12,7 +12,7 @@ use contracts::{
         RevealedMethod,
     },
 };
-use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Work};
+use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Platform, Work};
 use zeroize::Zeroize;
 
 use ::store::{Error, Tx};
@@ -23,7 +23,8 @@ use crate::{
         self, BankAccount, Decision, Input, Method, Status,
         sealing::{AccountNumber, NONCE_BYTES, SealingKey},
     },
-    events, store,
+    events,
+    store::{self, Found},
 };
 
 /// Payment methods that one [`Reveal`] may open.
@@ -89,7 +90,7 @@ impl Commit<NewBankAccount> for PaymentMethods {
                 created: work.now,
                 updated: work.now,
             };
-            events::add_bank(work, &bank)?;
+            events::add_bank(work, &self.known, &bank)?;
             results.push(Ok(bank));
         }
         Ok(results)
@@ -107,7 +108,10 @@ impl Commit<ChangeBankAccount> for PaymentMethods {
             };
             results.push(match domain::decide(&bank, command.input, work.now) {
                 Decision::Refused(refusal) => Err(refusal),
-                decision => Ok(events::apply(work, decision)?.map_or(bank, |changed| *changed)),
+                decision => {
+                    let changed = events::apply(work, &self.known, decision)?;
+                    Ok(changed.map_or(bank, |changed| *changed))
+                }
             });
         }
         Ok(results)
@@ -241,15 +245,41 @@ impl Answer<ResolvePaymentMethods> for PaymentMethods {
         let ids = ids.ok().filter(|ids| ids.len() <= RESOLVED_MOST);
         let ids = ids.ok_or_else(|| Refusal::field("ids", "is one to 100 ids"))?;
         let details = ask.query.details == Some(true);
+        if !details {
+            let methods = self.methods(&ask.platform, ids).await?;
+            let methods = methods.iter().map(|method| method.resolved(None)).collect();
+            return Ok(Answered::ok(&Resolved { methods }));
+        }
         let read = ask.platform.read(move |tx| {
             let methods = store::load_methods(tx, &ids)?;
-            let banks = if details { load_banks_of(tx, &methods)? } else { Vec::new() };
+            let banks = load_banks_of(tx, &methods)?;
             Ok((methods, banks))
         });
         let (methods, banks) = read.await?;
         let methods =
             methods.iter().map(|method| method.resolved(bank_of(method, &banks))).collect();
         Ok(Answered::ok(&Resolved { methods }))
+    }
+}
+
+impl PaymentMethods {
+    /// Those of these methods that there are: from memory where this process alone writes them,
+    /// else from rows read after the question came.
+    async fn methods(
+        &self,
+        platform: &Platform,
+        ids: Vec<PaymentMethodId>,
+    ) -> Result<Vec<Method>, Refusal> {
+        if platform.store().engine() == ::store::Engine::Postgres {
+            return self.shared_read.methods(platform, ids).await;
+        }
+        let generation = match self.known.get(&ids) {
+            Found::All(methods) => return Ok(methods),
+            Found::Read(generation) => generation,
+        };
+        let methods = platform.read(move |tx| store::load_methods(tx, &ids)).await?;
+        self.known.fill(generation, &methods);
+        Ok(methods)
     }
 }
 

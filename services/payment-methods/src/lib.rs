@@ -39,15 +39,23 @@ pub struct Config {
     pub sealing_key: SealingKey,
 }
 
-/// The service's state: its configuration.
+/// The service's state: its configuration, and the methods that are in use.
 pub struct PaymentMethods {
     config: Config,
+    known: store::Known,
+    shared_read: store::SharedRead,
 }
 
 /// The service with its wiring.
 pub fn service(config: Config) -> Service<PaymentMethods> {
-    Service::new("payment-methods", Tier::Service, Arc::new(PaymentMethods { config }))
+    let state = PaymentMethods {
+        config,
+        known: store::Known::default(),
+        shared_read: store::SharedRead::default(),
+    };
+    Service::new("payment-methods", Tier::Service, Arc::new(state))
         .tables(store::TABLES, store::MIGRATIONS)
+        .remembers(|state| state.known.committed(), |state| state.known.rolled_back())
         .starts(|state, tx| store::check_sealing_key(tx, &state.config.sealing_key))
         .answers::<LinkBankAccount>()
         .answers::<ListBankAccounts>()

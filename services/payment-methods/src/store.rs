@@ -1,5 +1,8 @@
 //! The tables of payment-methods, and every statement on them.
 
+mod known;
+mod shared_read;
+
 use contracts::{
     Currency, Timestamp,
     ids::{AccountId, BankAccountId, PaymentMethodId, WalletId},
@@ -14,6 +17,9 @@ use crate::domain::{
     BankAccount, Method, Source, Status,
     sealing::{Sealed, SealingKey},
 };
+
+pub use known::{Found, Known};
+pub use shared_read::SharedRead;
 
 /// The tables that this service owns.
 pub static TABLES: &[&str] =
@@ -290,7 +296,8 @@ pub fn update_banks(tx: &mut Tx<'_>, banks: &[BankAccount]) -> Result<()> {
 }
 
 /// Adds payment methods.
-pub fn insert_methods(tx: &mut Tx<'_>, methods: &[Method]) -> Result<()> {
+pub fn insert_methods(tx: &mut Tx<'_>, known: &Known, methods: &[Method]) -> Result<()> {
+    known.stage(methods);
     tx.insert_many(&NEW_METHOD, methods, |method| {
         let (wallet, bank, rail) = match &method.source {
             Source::Wallet(wallet) => (Value::Blob(wallet.as_bytes()), Value::Null, Value::Null),
@@ -325,7 +332,8 @@ pub fn list_methods(tx: &mut Tx<'_>, account: AccountId) -> Result<Vec<Method>> 
 }
 
 /// Saves payment methods that were just disabled.
-pub fn update_disabled(tx: &mut Tx<'_>, methods: &[Method]) -> Result<()> {
+pub fn update_disabled(tx: &mut Tx<'_>, known: &Known, methods: &[Method]) -> Result<()> {
+    known.stage(methods);
     let hits = tx.update_many(&DISABLE_METHOD, methods, |method| {
         let keys = [Value::Blob(method.id.as_bytes()), Value::Int(1)];
         let sets =

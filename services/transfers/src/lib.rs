@@ -67,6 +67,6 @@ pub fn service(on: &::store::Store) -> Service<Transfers> {
         .calls::<ResolvePaymentMethods>()
         .calls::<GetRtpWaiting>()
         .starts(|state, tx| Ok(state.indexes.restore(tx)?))
-        .merges(|state, tx| state.indexes.merge(tx))
+        .merges(|state, tx, _| state.indexes.merge(tx))
         .remembers(Transfers::committed, Transfers::rolled_back)
 }

@@ -1,6 +1,5 @@
 //! The feed by cursor.
 
-use contracts::exchanges::EventPlace;
 use contracts::{
     Refusal,
     ids::{EventId, derive},
@@ -13,12 +12,12 @@ use uuid::Uuid;
 use crate::{
     Webhooks,
     domain::{EVERYTHING, thin},
-    store::{self, Row},
+    store::{self, Listed},
 };
 
 /// Events of a page where the caller names no number, and the most it may name.
-const PAGE: i64 = 200;
-const PAGE_MOST: i64 = 1_000;
+const PAGE: usize = 200;
+const PAGE_MOST: usize = 1_000;
 
 impl Answer<ListEvents> for Webhooks {
     async fn answer(&self, ask: Ask<ListEvents>) -> Result<Answered<ListEvents>, Refusal> {
@@ -31,8 +30,8 @@ impl Answer<ListEvents> for Webhooks {
                 })?
             }
         };
-        let count = ask.query.count.map_or(PAGE, i64::from).clamp(1, PAGE_MOST);
-        let rows = ask.platform.read(move |tx| store::list_entries(tx, feed, after, count)).await?;
+        let count = ask.query.count.map_or(PAGE, |count| count as usize).clamp(1, PAGE_MOST);
+        let rows = ask.platform.read(move |tx| store::list(tx, feed, after, count)).await?;
         let next = rows.last().map_or(after, |row| row.0);
         let mut events = Vec::with_capacity(rows.len());
         for row in rows {
@@ -42,16 +41,16 @@ impl Answer<ListEvents> for Webhooks {
     }
 }
 
-async fn event(platform: &Platform, row: Row) -> Result<FeedEvent, Refusal> {
-    let (sequence, topic, shard, place) = row;
+async fn event(platform: &Platform, row: Listed) -> Result<FeedEvent, Refusal> {
+    let (sequence, topic, at) = row;
     let lost = || Refusal::new(contracts::Code::Internal, "an event of the feed is not there");
     let topic = platform.services().iter().find(|name| **name == topic).ok_or_else(lost)?;
-    let stored = platform.event(topic, EventPlace { shard, place }).await?.ok_or_else(lost)?;
+    let stored = platform.event(topic, at).await?.ok_or_else(lost)?;
     let entry = registry::by_kind(stored.kind & 0xffff).ok_or_else(lost)?;
     let data = (entry.to_json)(&stored.payload).ok_or_else(lost)?;
     let transfer_id =
         data.get("transferID").and_then(|id| id.as_str()).and_then(|id| id.parse().ok());
-    let stream = format!("{topic}/{shard}");
+    let stream = format!("{topic}/{}", at.shard);
     let id = derive(Uuid::NAMESPACE_URL, &[stream.as_bytes(), &stored.sequence.to_be_bytes()], 0);
     Ok(FeedEvent {
         event_id: EventId(id),
