@@ -29,7 +29,7 @@ pub struct Paging {
 }
 
 /// Who an account belongs to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,8 +76,8 @@ impl Profile {
 }
 
 /// Body of [`CreateAccount`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateAccountRequest {
     /// `individual` or `business`.
     pub account_type: String,
@@ -89,6 +89,15 @@ pub struct CreateAccountRequest {
     /// Granted at once in the sandbox; default `transfers`, `send-funds`, `collect-funds`, `wallet`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Vec<String>>,
+    /// Moov's SDKs may send these; nothing here depends on them, and they are not kept.
+    #[serde(default, skip_serializing)]
+    pub mode: Option<serde_json::Value>,
+    #[serde(default, skip_serializing)]
+    pub terms_of_service: Option<serde_json::Value>,
+    #[serde(default, skip_serializing)]
+    pub customer_support: Option<serde_json::Value>,
+    #[serde(default, skip_serializing)]
+    pub settings: Option<serde_json::Value>,
 }
 
 impl Body for CreateAccountRequest {

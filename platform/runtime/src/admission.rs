@@ -12,7 +12,7 @@ use contracts::{Code, Refusal};
 /// What is admitted is to be committed within this time.
 const WAIT_MOST: Duration = Duration::from_millis(100);
 /// So many may wait however slow the writer was lately: it may have had nothing to do.
-const WAITING_LEAST: usize = 512;
+const WAITING_LEAST: usize = 1_024;
 /// How long an event may wait for a consumer that takes part in the commit.
 const BEHIND_MOST: Duration = Duration::from_secs(5);
 /// The longest pause that a refusal asks for.
@@ -135,18 +135,18 @@ mod tests {
     #[test]
     fn what_waits_follows_the_rate_between_two_bounds() {
         let admission = Admission::new(4_096);
-        enter(&admission, 511);
+        enter(&admission, 1_023);
         assert_eq!(code(&admission), None);
         enter(&admission, 1);
         assert!(matches!(code(&admission), Some((Code::Busy, _))));
-        // 10,000 a second: 1,000 may wait.
-        admission.committed(100, Duration::from_millis(10));
-        enter(&admission, 487);
+        // 20,000 a second: 2,000 may wait.
+        admission.committed(200, Duration::from_millis(10));
+        enter(&admission, 975);
         assert_eq!(code(&admission), None);
         enter(&admission, 1);
         assert_eq!(code(&admission), Some((Code::Busy, Some(1))));
         assert_eq!(admission.refused(), 2);
-        admission.taken(1_000);
+        admission.taken(2_000);
         assert_eq!(code(&admission), None);
         // However fast: 4,096.
         (0..100).for_each(|_| admission.committed(1_000, Duration::from_millis(1)));

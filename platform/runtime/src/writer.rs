@@ -36,7 +36,7 @@ use crate::{
 
 /// Commands taken into one commit at most, of each kind.
 const COMMANDS_MOST: usize = 512;
-/// Events that a consumer at fault applies one by one in a cycle at least.
+/// Events that a consumer at fault applies one by one in a cycle.
 const CAREFUL: usize = 8;
 /// How far the stored bound of ids is moved ahead: the ordered parts of 250 ms.
 const ROWS_AHEAD: i64 = 250 << 12;
@@ -521,12 +521,13 @@ impl Writing {
         tx.commit()?;
         Ok(())
     }
-    /// A consumer at fault goes on one event at a time until it has passed the batch that failed;
-    /// a few a cycle while commands wait, so that neither starves the other.
+    /// A consumer at fault goes on one event at a time until it has passed the batch that failed; a
+    /// few a cycle, so that it holds up nobody else.
     fn carefully(&mut self, index: usize) {
-        let mut done_now = 0;
-        while self.consumers[index].is_careful() && (done_now < CAREFUL || self.queued() == 0) {
-            done_now += 1;
+        for _ in 0..CAREFUL {
+            if !self.consumers[index].is_careful() {
+                return;
+            }
             let done = self.one_event(index, None);
             let done = match done {
                 Err(fault) if fault.is_transient() => {

@@ -2,7 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use contracts::{
     Code, Currency, Refusal,
@@ -92,7 +99,36 @@ impl Handle<WalletCreated> for Seer {
     }
 }
 
+/// Plays a service that has nothing to do with the poison of another: notes how late it is.
+#[derive(Default)]
+struct Watcher {
+    seen: AtomicU64,
+    slowest_micros: AtomicU64,
+}
+impl Handle<WalletCreated> for Watcher {
+    fn handle(
+        &self,
+        work: &mut Work<'_, '_>,
+        batch: &[Delivered<WalletCreated>],
+    ) -> Result<(), Fault> {
+        for event in batch {
+            self.slowest_micros.fetch_max(work.machine.micros_since(event.at), Ordering::Relaxed);
+        }
+        self.seen.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
 fn start(location: Location, shards: u32, poison: &[i64]) -> Running {
+    start_watched(location, shards, poison, Arc::default())
+}
+
+fn start_watched(
+    location: Location,
+    shards: u32,
+    poison: &[i64],
+    watcher: Arc<Watcher>,
+) -> Running {
     let (store, mut writer) = Store::open(location, Options::default()).unwrap();
     let maker = Service::new("ledger", Tier::Service, Arc::new(Maker))
         .tables(&["probe"], MIGRATIONS)
@@ -102,7 +138,8 @@ fn start(location: Location, shards: u32, poison: &[i64]) -> Running {
     let seer = Arc::new(Seer { poison: poison.to_vec() });
     let seer =
         Service::new("payment-methods", Tier::Service, seer).handles::<WalletCreated>().wire();
-    let services = vec![maker, seer];
+    let watcher = Service::new("transfers", Tier::Service, watcher).handles::<WalletCreated>();
+    let services = vec![maker, seer, watcher.wire()];
     writer.migrate(&runtime::migrations(&services)).unwrap();
     let settings = Settings {
         shards,
@@ -218,6 +255,28 @@ async fn poison_becomes_a_dead_letter_its_kin_wait_and_others_flow() {
     let running = start(directory(dir.path()), 4, &[]);
     make_many(&running, 120..130).await;
     assert_eq!(dead(&running).await.len(), letters.len());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_of_one_service_holds_up_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let watcher = Arc::new(Watcher::default());
+    let poison: Vec<i64> = (0..4_000).step_by(400).collect();
+    let running = start_watched(directory(dir.path()), 1, &poison, Arc::clone(&watcher));
+    for from in (0..4_000).step_by(100) {
+        make_many(&running, from..from + 100).await;
+    }
+    for _ in 0..400 {
+        if watcher.seen.load(Ordering::Relaxed) >= 4_000 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(watcher.seen.load(Ordering::Relaxed) >= 4_000);
+    let slowest = Duration::from_micros(watcher.slowest_micros.load(Ordering::Relaxed));
+    println!("the other service was {slowest:?} late at most");
+    assert!(slowest < Duration::from_millis(100), "{slowest:?}");
     running.stop().await;
 }
 

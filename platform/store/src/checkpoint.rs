@@ -1,9 +1,10 @@
 //! SQLite's write-ahead log is copied into the database beside the writer, and kept short.
 //!
 //! A thread with a connection of its own copies (PASSIVE: it waits for nobody) once enough frames
-//! are outstanding. While the writer goes on, the copy never quite reaches the end, and the log
-//! only starts again from its beginning when it has; so, when little is left, the writer copies
-//! the rest itself between two transactions. Should readers hinder all that, the writer waits for
+//! are outstanding. While the writer goes on, the copy rarely reaches the end, and the log only
+//! starts again from its beginning when it has; so, when little is left, the thread tries once
+//! after each commit, to be done before the next, and after some tries the writer copies the rest
+//! itself between two transactions, at the price of a pause. Should readers hinder all that, the writer waits for
 //! them, a little, once the log reaches its limit; only a snapshot held longer than that makes the
 //! log longer than its limit, since nothing that a reader still sees can be overwritten.
 
@@ -15,9 +16,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Outstanding frames that wake the thread.
-const DUE: u32 = 4_000;
+const DUE: u32 = 8_000;
 /// Frames that the writer may copy by itself between two transactions.
-const LITTLE: u32 = 1_000;
+const LITTLE: u32 = 400;
+/// Commits after each of which the thread tries to copy all that is left.
+const CHASES: u32 = 12;
 /// Frames after which the writer tries again, when a reader kept the log from starting again.
 const RETRY: u32 = 256;
 /// How long the writer waits for readers once the log has reached its limit.
@@ -53,6 +56,8 @@ struct Progress {
     copied: u32,
     /// The thread is woken at this many frames.
     due_at: u32,
+    /// Tries to reach the end of this log, so far.
+    chases: u32,
     /// The writer tries to finish at this many frames.
     finish_at: Option<u32>,
     /// The writer waits for the readers at this many frames.
@@ -97,6 +102,7 @@ impl Checkpointer {
         let mut p = self.progress.lock();
         if frames <= p.frames {
             p.copied = 0;
+            p.chases = 0;
             p.generation += 1;
             p.due_at = DUE.min(self.limit);
             p.block_at = self.limit;
@@ -124,7 +130,12 @@ impl Checkpointer {
         self.note(&mut p, before, copied);
         p.due_at = (copied + DUE).max(log + DUE / 4).min(self.limit.max(log + 1));
         if p.frames.saturating_sub(copied) <= LITTLE {
-            p.finish_at = Some(p.frames);
+            if p.frames > copied && p.chases < CHASES {
+                p.chases += 1;
+                p.due_at = p.frames + 1;
+            } else {
+                p.finish_at = Some(p.frames);
+            }
             return Ok(Checkpoint::Idle);
         }
         Ok(if copied > before { Checkpoint::More } else { Checkpoint::Idle })

@@ -30,6 +30,10 @@ use slice::{Record, Slice, hash, slice_of};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// The bounds of a step that grows with the tree.
+const STEP_LEAST: usize = 512;
+const STEP_MOST: usize = 4_096;
+
 /// What an index is made of. Its tables come from [`late_tables!`](crate::late_tables).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LateSpec {
@@ -42,13 +46,14 @@ pub struct LateSpec {
     /// One entry per key.
     pub unique: bool,
     /// Rows after which one slice of 256 is merged; the tail holds about 128 to 256 times as many.
-    pub step: usize,
+    /// By default it grows with the tree, so that a page takes several rows at once.
+    pub step: Option<usize>,
 }
 
 impl LateSpec {
-    /// Many entries per key, no payload, a slice per 2,048 rows.
+    /// Many entries per key, no payload, a step that grows with the tree.
     pub const fn new(name: &'static str, key_len: usize) -> LateSpec {
-        LateSpec { name, key_len, payload: 0, unique: false, step: 2_048 }
+        LateSpec { name, key_len, payload: 0, unique: false, step: None }
     }
 
     /// One entry per key.
@@ -65,8 +70,16 @@ impl LateSpec {
 
     /// Rows after which one slice is merged.
     pub const fn step(mut self, rows: usize) -> LateSpec {
-        self.step = rows;
+        self.step = Some(rows);
         self
+    }
+
+    /// The step where the tree has so many rows. Keys of a unique index are spread over all pages:
+    /// about seven rows fall on each. Other keys come again, at the end of their own rows.
+    fn step_at(&self, rows: u64) -> usize {
+        let per_row = if self.unique { 2_048 } else { 8_192 };
+        let step = usize::try_from(rows / per_row).unwrap_or(usize::MAX);
+        self.step.unwrap_or(step.clamp(STEP_LEAST, STEP_MOST))
     }
 }
 
@@ -146,7 +159,7 @@ impl Found {
 
 impl Slice {
     fn of(spec: &LateSpec) -> Slice {
-        Slice::new(spec.key_len, spec.payload, spec.step.min(4_096))
+        Slice::new(spec.key_len, spec.payload, spec.step_at(0))
     }
 }
 
@@ -156,6 +169,7 @@ struct Texts {
     scan: String,
     mark: String,
     marks: String,
+    rows: String,
 }
 
 impl Texts {
@@ -191,6 +205,7 @@ impl Texts {
                  ON CONFLICT (slice) DO UPDATE SET id = excluded.id"
             ),
             marks: format!("SELECT slice, id FROM {name}_mark"),
+            rows: format!("SELECT count(*) FROM {tree} WHERE slice = 0"),
         }
     }
 }
@@ -217,7 +232,7 @@ impl LateIndex {
     pub fn new(store: &Store, spec: LateSpec) -> LateIndex {
         assert!((1..=40).contains(&spec.key_len), "a key has 1 to 40 bytes");
         assert!(spec.payload <= 64, "a payload has at most 64 bytes");
-        assert!(spec.step >= 1, "a step has rows");
+        assert!(spec.step != Some(0), "a step has rows");
         let engine = store.engine();
         let count = if engine == Engine::Sqlite { 256 } else { 0 };
         let slice = || RwLock::new(Slice::of(&spec));

@@ -1,7 +1,5 @@
 //! The endpoints of accounts, and the writes behind them.
 
-use std::collections::BTreeMap;
-
 use contracts::{
     Refusal,
     accounts::{
@@ -149,9 +147,7 @@ impl Commit<Bootstrap> for Accounts {
                     let request = CreateAccountRequest {
                         account_type: "business".to_owned(),
                         profile: Profile { individual: None, business },
-                        foreign_id: None,
-                        metadata: BTreeMap::new(),
-                        capabilities: None,
+                        ..CreateAccountRequest::default()
                     };
                     if let Err(refusal) = domain::check_account(&request) {
                         results.push(Err(refusal));

@@ -346,4 +346,9 @@ async fn bad_requests_change_nothing() {
     let (_, all) = platform.ask(&key, "GET", "/accounts", "").await;
     assert_eq!(all.as_array().unwrap().len(), 1);
     let _: fn(Config) -> Service<Accounts> = accounts::service;
+    // What Moov's SDKs send beside it is no fault.
+    let mut sent: serde_json::Value = serde_json::from_str(&business("W")).unwrap();
+    sent["mode"] = json!("sandbox");
+    sent["termsOfService"] = json!({"token": "kgT1uxoMAk7QKuyJcmQE8nqW"});
+    assert_eq!(platform.ask(&key, "POST", "/accounts", &sent.to_string()).await.0, 200);
 }

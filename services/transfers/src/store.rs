@@ -4,6 +4,7 @@
 //! time until there is one, `trail` has room to grow), so that the embedded engine overwrites the
 //! row where it stands instead of moving its neighbours.
 
+mod indexes;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -14,13 +15,12 @@ use contracts::{
     transfers::TransferStatus,
 };
 use store::{
-    Insert, Kind, Migration, OnConflict, Result, Row, Select, Sql, Store, Tx, Update, Value,
-    late::{Entry, LateIndex, LateSpec},
-    late_tables,
+    Insert, Kind, Migration, OnConflict, Result, Row, Select, Sql, Tx, Update, Value, late_tables,
 };
 
 use crate::domain::{Detail, Extra, Parties, Progress, Trail};
 
+pub use indexes::Indexes;
 pub use verify::{Checked, keys_unique, statuses_expected, transitions_legal};
 
 /// The tables of this service.
@@ -117,10 +117,6 @@ static RECORDS: Select<3> = Select::new(
     ],
     [("bucket", Kind::Int), ("id", Kind::Int), ("tail", Kind::Int)],
 );
-static KEYS_ABOVE: Sql =
-    Sql::new("SELECT id, tail, key_hash FROM transfers_transfer WHERE id > $1 ORDER BY id");
-static ACCOUNTS_ABOVE: Sql =
-    Sql::new("SELECT id, tail, parties FROM transfers_transfer WHERE id > $1 ORDER BY id");
 static OF_PLATFORM: Sql = Sql::new(
     "SELECT id, tail FROM transfers_transfer WHERE facilitator = $1 AND id < $2 \
      ORDER BY id DESC LIMIT $3",
@@ -176,13 +172,6 @@ fn sides(parties: &Parties) -> (AccountId, AccountId) {
     (parties.source.party.account_id(), parties.destination.party.account_id())
 }
 
-/// The keys under which the index by account holds a transfer.
-fn keys(parties: &Parties) -> impl Iterator<Item = [u8; 8]> + use<> {
-    let (source, destination) = sides(parties);
-    let second = (destination != source).then_some(destination);
-    std::iter::once(source).chain(second).map(|account| account.tail().to_be_bytes())
-}
-
 /// How a cancellation stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CancellationStatus {
@@ -215,105 +204,6 @@ pub struct Cancellation {
     pub id: CancellationId,
     pub status: CancellationStatus,
     pub created: Timestamp,
-}
-
-/// The indexes of transfers: by idempotency key, and by account. Both are filled late.
-#[derive(Clone)]
-pub struct Indexes {
-    keys: LateIndex,
-    accounts: LateIndex,
-}
-
-impl Indexes {
-    /// Indexes over the tables of this store; [`Indexes::restore`] before the first use.
-    pub fn new(store: &Store) -> Self {
-        let keys = LateSpec::new("transfers_key", 16).unique().payload(8);
-        let accounts = LateSpec::new("transfers_account", 8).payload(8);
-        Self { keys: LateIndex::new(store, keys), accounts: LateIndex::new(store, accounts) }
-    }
-    /// Reads again what is not in the trees yet.
-    pub fn restore(&self, tx: &mut Tx<'_>) -> Result<()> {
-        self.keys.restore(tx, |tx, mark, each| {
-            let above = [Value::Int(mark)];
-            tx.query(&KEYS_ABOVE, &above, |row| {
-                let (key, tail) = (row.blob(2)?, row.int(1)?.to_be_bytes());
-                each(Entry { key, id: row.int(0)?, payload: &tail })
-            })?;
-            Ok(())
-        })?;
-        self.accounts.restore(tx, |tx, mark, each| {
-            let above = [Value::Int(mark)];
-            tx.query(&ACCOUNTS_ABOVE, &above, |row| {
-                let (id, tail) = (row.int(0)?, row.int(1)?.to_be_bytes());
-                for key in keys(&decode(row.blob(2)?, "parties")?) {
-                    each(Entry { key: &key, id, payload: &tail })?;
-                }
-                Ok(())
-            })?;
-            Ok(())
-        })?;
-        Ok(())
-    }
-    /// Moves what is due into the trees; once per commit.
-    pub fn merge(&self, tx: &mut Tx<'_>) -> Result<()> {
-        self.keys.merge_due(tx)?;
-        self.accounts.merge_due(tx)?;
-        Ok(())
-    }
-    /// The commit is durable.
-    pub fn committed(&self) {
-        self.keys.committed();
-        self.accounts.committed();
-    }
-    /// The commit is gone.
-    pub fn rolled_back(&self) {
-        self.keys.rolled_back();
-        self.accounts.rolled_back();
-    }
-    /// For each key hash the transfer that it made, if any.
-    pub fn known<K: AsRef<[u8]>>(
-        &self,
-        tx: &mut Tx<'_>,
-        keys: &[K],
-    ) -> Result<Vec<Option<TransferId>>> {
-        let found = self.keys.find_many(tx, keys)?;
-        found.into_iter().map(|found| found.map(|found| id_of(&found)).transpose()).collect()
-    }
-    /// The transfers of an account below a row, newest first.
-    pub fn of_account(
-        &self,
-        tx: &mut Tx<'_>,
-        account: AccountId,
-        before: Option<i64>,
-        most: usize,
-    ) -> Result<Vec<TransferId>> {
-        let key = account.tail().to_be_bytes();
-        self.accounts.scan(tx, &key, before, most)?.iter().map(id_of).collect()
-    }
-    fn insert(&self, tx: &mut Tx<'_>, records: &[Box<Record>]) -> Result<()> {
-        let tails: Vec<[u8; 8]> = records.iter().map(|r| r.id.tail().to_be_bytes()).collect();
-        let entries = records.iter().zip(&tails);
-        let entries: Vec<Entry<'_>> = entries
-            .map(|(record, tail)| Entry {
-                key: &record.key_hash,
-                id: record.id.row(),
-                payload: tail,
-            })
-            .collect();
-        self.keys.insert(tx, &entries)?;
-        let mut lists = Vec::with_capacity(records.len() * 2);
-        for (record, tail) in records.iter().zip(&tails) {
-            lists.extend(keys(&record.parties).map(|key| (key, record.id.row(), tail)));
-        }
-        let entries = lists.iter().map(|(key, id, tail)| Entry { key, id: *id, payload: *tail });
-        let entries: Vec<Entry<'_>> = entries.collect();
-        self.accounts.insert(tx, &entries)
-    }
-}
-
-fn id_of(found: &store::late::Found) -> Result<TransferId> {
-    let tail = found.payload.as_slice().try_into().map_err(|_| corrupt("tail in an index"))?;
-    Ok(TransferId::from_parts(found.id, i64::from_be_bytes(tail)))
 }
 
 fn corrupt(what: &str) -> store::Error {

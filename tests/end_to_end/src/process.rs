@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use store::{Location, Options, Sql, Store};
 use tempfile::TempDir;
 
 use crate::api::Api;
@@ -20,6 +21,7 @@ pub struct Process {
     directory: TempDir,
     address: String,
     extra: Vec<String>,
+    database: Option<String>,
 }
 
 /// The binary that the workspace built; built now where it was not.
@@ -60,9 +62,30 @@ impl Process {
             directory: tempfile::tempdir().expect("a temporary directory"),
             address: free_address(),
             extra: extra.iter().map(|flag| (*flag).to_owned()).collect(),
+            database: None,
         };
         process.again().await;
         process
+    }
+    /// `serve all --sandbox` on a fresh schema of PostgreSQL; `None` (said loudly) where there is
+    /// no PostgreSQL.
+    pub async fn start_on_postgresql() -> Option<Self> {
+        let Ok(url) = std::env::var("SWITCHYARD_TEST_POSTGRES") else {
+            eprintln!("\n!!! SKIPPED on PostgreSQL: set SWITCHYARD_TEST_POSTGRES to a URL !!!\n");
+            return None;
+        };
+        let schema = format!("end_to_end_{}", crate::api::key().replace('-', "_"));
+        let sign = if url.contains('?') { '&' } else { '?' };
+        let own = format!("{url}{sign}options=-c%20search_path%3D{schema}");
+        let made = tokio::task::spawn_blocking(move || make_schema(url, &schema)).await;
+        made.expect("the schema is made");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let (code, out, errors) = run(&["migrate", "--database", &own], directory.path());
+        assert_eq!(code, 0, "{out}{errors}");
+        let (address, database) = (free_address(), Some(own));
+        let mut process = Self { child: None, directory, address, extra: Vec::new(), database };
+        process.again().await;
+        Some(process)
     }
     /// Starts on the data that is there and waits until it is ready; how long that took.
     pub async fn again(&mut self) -> Duration {
@@ -70,8 +93,13 @@ impl Process {
         let begun = tokio::time::Instant::now();
         let log = self.directory.path().join("stderr.log");
         let log = std::fs::File::options().append(true).create(true).open(log).expect("a log file");
-        let child = Command::new(binary())
-            .args(["up", "--sandbox", "--listen", &self.address, "--data"])
+        let mut command = Command::new(binary());
+        match &self.database {
+            Some(url) => command.args(["serve", "all", "--database", url]),
+            None => command.arg("up"),
+        };
+        let child = command
+            .args(["--sandbox", "--listen", &self.address, "--data"])
             .arg(self.data())
             .args(&self.extra)
             .stdout(Stdio::null())
@@ -133,6 +161,16 @@ impl Process {
     pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
         run(arguments, self.directory.path())
     }
+}
+
+/// On a thread that is not tokio's.
+fn make_schema(url: String, schema: &str) {
+    let opened = Store::open(Location::Postgres(url), Options::default());
+    let (_store, mut writer) = opened.expect("PostgreSQL is there");
+    let mut tx = writer.begin().expect("a transaction");
+    let text: &'static str = format!("CREATE SCHEMA {schema}").leak();
+    tx.execute(&Sql::new(text), &[]).expect("a fresh schema");
+    tx.commit().expect("it is made");
 }
 
 /// Runs the binary in a directory.

@@ -20,6 +20,9 @@ pub(super) struct WriterSide {
     /// Rows that have come and are not paid for by merges yet.
     credit: usize,
     spent: usize,
+    /// Rows in the tree, about, and those that this transaction adds.
+    rows: u64,
+    merging: u64,
     /// The next slice to merge; `kept` is its value if this transaction is rolled back.
     cursor: u8,
     kept: u8,
@@ -37,6 +40,8 @@ impl Default for WriterSide {
             last_committed: i64::MIN,
             credit: 0,
             spent: 0,
+            rows: 0,
+            merging: 0,
             cursor: 0,
             kept: 0,
             pending: Vec::new(),
@@ -84,7 +89,7 @@ impl LateIndex {
             return Ok(0);
         }
         let mut writer = self.0.writer.lock();
-        let step = self.0.spec.step;
+        let step = self.0.spec.step_at(writer.rows);
         let mut count = 0;
         for _ in 0..SLICES_PER_CALL {
             if writer.credit - writer.spent < step {
@@ -95,6 +100,7 @@ impl LateIndex {
                 break;
             }
             count += merged;
+            writer.merging += merged as u64;
             writer.spent += step;
         }
         Ok(count)
@@ -132,7 +138,8 @@ impl LateIndex {
 
     /// Copies the oldest rows of a slice, sorted by key; rows that share an id stay together.
     fn cut(&self, number: u8, writer: &WriterSide) -> Piece {
-        let limit = self.0.spec.step + self.0.spec.step / 2;
+        let step = self.0.spec.step_at(writer.rows);
+        let limit = step + step / 2;
         let slice = self.0.slices[usize::from(number)].read();
         let pending = writer.pending.iter().rev().find(|(n, _)| *n == number).map(|(_, i)| *i);
         let mut upto = pending.unwrap_or_else(|| slice.merged());
@@ -179,6 +186,7 @@ impl LateIndex {
         writer.spent = 0;
         writer.staged.clear();
         writer.kept = writer.cursor;
+        writer.rows += std::mem::take(&mut writer.merging);
         for (number, upto) in std::mem::take(&mut writer.pending) {
             self.0.slices[usize::from(number)].write().set_merged(upto);
             writer.retired.push_back((now, number, upto));
@@ -201,6 +209,7 @@ impl LateIndex {
         }
         writer.last_staged = writer.last_committed;
         writer.pending.clear();
+        writer.merging = 0;
         writer.spent = 0;
         writer.cursor = writer.kept;
     }
@@ -251,8 +260,16 @@ impl LateIndex {
         let count: u64 = slices.iter().map(|slice| slice.unmerged()).sum();
         writer.last_committed = last.max(marks.iter().copied().max().unwrap_or(last));
         writer.last_staged = writer.last_committed;
+        // Slices spread evenly: one of them tells how many rows all have.
+        let sampled = tx.query_text(&self.0.texts.rows, &[], |row| row.int(0))?;
+        writer.rows = sampled.first().map_or(0, |rows| rows.unsigned_abs()) * 256;
+        // The slice that waits longest is the next.
+        let oldest = (0..=u8::MAX).min_by_key(|slice| marks[usize::from(*slice)]);
+        writer.cursor = oldest.unwrap_or(0);
+        writer.kept = writer.cursor;
         // More than a tail holds on average is owed to the tree.
-        let average = u64::try_from(spec.step).unwrap_or(u64::MAX).saturating_mul(128);
+        let average =
+            u64::try_from(spec.step_at(writer.rows)).unwrap_or(u64::MAX).saturating_mul(128);
         writer.credit = usize::try_from(count.saturating_sub(average)).unwrap_or(usize::MAX);
         *self.0.history.lock() = VecDeque::from([(0, writer.last_committed)]);
         Ok(count)

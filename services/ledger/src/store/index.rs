@@ -11,10 +11,10 @@ static LATE_ABOVE: Sql = Sql::new(
     "SELECT entry, account, posting, bucket FROM ledger_late WHERE entry > $1 ORDER BY entry",
 );
 static POSTINGS_ABOVE: Sql = Sql::new(
-    "SELECT p.id, p.bucket, p.debit, p.credit, p.effect, d.wallet IS NOT NULL, \
-     c.wallet IS NOT NULL FROM ledger_posting AS p JOIN ledger_account AS d ON d.id = p.debit \
-     JOIN ledger_account AS c ON c.id = p.credit WHERE p.id > $1 ORDER BY p.id LIMIT 10000",
+    "SELECT id, bucket, debit, credit, effect FROM ledger_posting WHERE id > $1 \
+     ORDER BY id LIMIT 10000",
 );
+static NO_WALLETS: Sql = Sql::new("SELECT id FROM ledger_account WHERE wallet IS NULL");
 
 /// Gives the late index its entries above a mark: postings under their own keys, and those that
 /// came late under the numbers that they were given.
@@ -26,6 +26,8 @@ pub(super) fn restore(
     let late = tx.query(&LATE_ABOVE, &[mark.into()], |row| {
         Ok((row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?))
     })?;
+    let no_wallets = tx.query(&NO_WALLETS, &[], |row| row.int(0))?;
+    let no_wallets: BTreeSet<i64> = no_wallets.into_iter().collect();
     let excepted: BTreeSet<i64> = late.iter().map(|(_, _, posting, _)| *posting).collect();
     let mut late = late.into_iter().peekable();
     let mut give = |account: i64, id: i64, bucket: i64| {
@@ -37,8 +39,8 @@ pub(super) fn restore(
     loop {
         let page = tx.query(&POSTINGS_ABOVE, &[after.into()], |row| {
             let first = Effect::from_number(row.int(4)?).is_some_and(Effect::is_first);
-            let debit = (row.int(2)?, first && row.bool(5)?);
-            let credit = (row.int(3)?, first && row.bool(6)?);
+            let side = |account| (account, first && !no_wallets.contains(&account));
+            let (debit, credit) = (side(row.int(2)?), side(row.int(3)?));
             Ok((row.int(0)?, row.int(1)?, debit, credit))
         })?;
         let Some(last) = page.last() else { break };

@@ -44,6 +44,29 @@ async fn client(api: Api, told: Arc<Mutex<Told>>, stop: Arc<AtomicBool>, rail: b
     }
 }
 
+/// How often the operator's feed says of each transfer that it was created, once it has so many.
+async fn feed(api: &Api, expected: usize) -> BTreeMap<String, u32> {
+    let (mut after, mut created) = ("0".to_owned(), BTreeMap::new());
+    for _ in 0..500 {
+        let page = api.get(&format!("/events?after={after}&count=1000")).await.json();
+        for event in page["events"].as_array().unwrap() {
+            if event["type"] == "transfer.created" {
+                let id = event["data"]["transferID"].as_str().unwrap().to_owned();
+                *created.entry(id).or_default() += 1;
+            }
+        }
+        let next = page["next"].as_str().unwrap().to_owned();
+        if next == after {
+            if created.len() >= expected {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        after = next;
+    }
+    created
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_kills_lose_and_double_nothing() {
     let mut process = Process::start().await;
@@ -101,6 +124,9 @@ async fn twenty_kills_lose_and_double_nothing() {
     for (id, value) in &paid {
         assert_eq!(completed.get(id), Some(value), "the participant paid {id}");
     }
+    let created = feed(&api, told.accepted.len()).await;
+    assert_eq!(created.len(), told.accepted.len(), "the feed has each transfer");
+    assert!(created.values().all(|times| *times == 1), "and has it once");
     println!("{} transfers, {KILLS} kills, ready again in {slowest:?} at most", ids.len());
     assert!(slowest <= READY_MOST, "ready again after {slowest:?}");
     let data = process.data();

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use end_to_end::{Api, Process, key};
 
+on_both!(sixty_four_at_once_make_one_each_for_a_thousand_keys);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_gets_the_original_under_both_names() {
     let mut process = Process::start().await;
@@ -38,9 +40,7 @@ async fn a_repeat_gets_the_original_under_both_names() {
     assert_eq!(api.send(two).await.unwrap().status, 400);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn sixty_four_at_once_make_one_each_for_a_thousand_keys() {
-    let process = Process::start().await;
+async fn sixty_four_at_once_make_one_each_for_a_thousand_keys(process: Process) {
     let api = process.api();
     let body = Api::transfer_body(api.wallet(), api.method(0, "moov-wallet"), 1);
     let had = api.balance(api.account()).await;

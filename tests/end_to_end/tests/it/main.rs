@@ -2,9 +2,28 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
+/// One test per engine for each case, a function that takes a started [`end_to_end::Process`].
+macro_rules! on_both {
+    ($($case:ident),* $(,)?) => {
+        $(mod $case {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn embedded() {
+                super::$case(end_to_end::Process::start().await).await;
+            }
+            #[tokio::test(flavor = "multi_thread")]
+            async fn on_postgresql() {
+                if let Some(process) = end_to_end::Process::start_on_postgresql().await {
+                    super::$case(process).await;
+                }
+            }
+        })*
+    };
+}
+
 mod bad_input;
 mod crashes;
 mod idempotency;
+mod invariants;
 mod rtp;
 mod shape;
 mod wallets;

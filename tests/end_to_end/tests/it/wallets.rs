@@ -2,9 +2,14 @@
 
 use end_to_end::{Api, Process, key};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wallet_transfer_completes_with_exact_balances() {
-    let process = Process::start().await;
+on_both!(
+    a_wallet_transfer_completes_with_exact_balances,
+    without_funds_it_is_accepted_and_fails,
+    the_timeline_shows_the_road_in_order,
+    the_feed_is_gapless_and_at_most_a_second_behind
+);
+
+async fn a_wallet_transfer_completes_with_exact_balances(process: Process) {
     let api = process.api();
     let (from, to) = (api.account().to_owned(), api.connected(0).to_owned());
     let (had, had_other) = (api.balance(&from).await, api.balance(&to).await);
@@ -36,9 +41,7 @@ async fn a_wallet_transfer_completes_with_exact_balances() {
     assert_eq!(movements[0]["netAmount"], 1204);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn without_funds_it_is_accepted_and_fails() {
-    let process = Process::start().await;
+async fn without_funds_it_is_accepted_and_fails(process: Process) {
     let api = process.api();
     let (poor, rich) = (api.connected(0).to_owned(), api.account().to_owned());
     let had = (api.balance(&poor).await, api.balance(&rich).await);
@@ -49,9 +52,7 @@ async fn without_funds_it_is_accepted_and_fails() {
     assert_eq!((api.balance(&poor).await, api.balance(&rich).await), had);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_timeline_shows_the_road_in_order() {
-    let process = Process::start().await;
+async fn the_timeline_shows_the_road_in_order(process: Process) {
     let api = process.api();
     let id = api.transfer(api.wallet(), api.method(0, "moov-wallet"), 100).await;
     api.settled(&id).await;
@@ -90,9 +91,7 @@ async fn the_timeline_shows_the_road_in_order() {
     assert!(names.contains(&"transfer.created") && names.contains(&"ledger.posted"), "{names:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_feed_is_gapless_and_at_most_a_second_behind() {
-    let process = Process::start().await;
+async fn the_feed_is_gapless_and_at_most_a_second_behind(process: Process) {
     let api = process.api();
     let mut made = std::collections::BTreeSet::new();
     for _ in 0..20 {
