@@ -8,7 +8,11 @@ use std::{
 use contracts::{Timestamp, exchanges::EventPlace};
 use store::{Engine, Insert, Kind, OnConflict, Row, Sql, Tx, Value};
 
-use crate::{Error, cursor::Cursor, tables};
+use crate::{
+    Error,
+    cursor::Cursor,
+    tables::{self, declared},
+};
 
 /// How many fresh events of a topic stay in memory for consumers that keep up.
 const TAIL_MOST: usize = 16_384;
@@ -75,11 +79,6 @@ static SETTING: Sql = Sql::new("SELECT value FROM installation WHERE name = $1")
 static NEW_SETTING: Sql = Sql::new(
     "INSERT INTO installation (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
 );
-
-/// A statement with a topic's table in it. It lives as long as the process: a few per topic.
-fn declared(text: String) -> &'static Sql {
-    Box::leak(Box::new(Sql::new(Box::leak(text.into_boxed_str()))))
-}
 
 impl Topic {
     fn new(name: &'static str, engine: Engine, shards: u32) -> Self {

@@ -1,9 +1,14 @@
 //! The log's tables: one per topic, and the consumers' positions.
 
-use store::Migration;
+use store::{Migration, Sql};
 
 fn leak(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
+}
+
+/// A statement with a topic's table in it. It lives as long as the process: a few per topic.
+pub(crate) fn declared(text: String) -> &'static Sql {
+    Box::leak(Box::new(Sql::new(leak(text))))
 }
 
 /// The table of a topic.

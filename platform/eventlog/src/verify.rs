@@ -67,11 +67,10 @@ fn there(tx: &mut Tx<'_>, topic: &str) -> Result<bool> {
 
 /// Per shard: first and last number, how many rows, how many numbers.
 fn streams(tx: &mut Tx<'_>, topic: &str) -> Result<Vec<[i64; 5]>> {
-    let text = format!(
+    let sql = tables::declared(format!(
         "SELECT shard, MIN(sequence), MAX(sequence), COUNT(*), COUNT(DISTINCT sequence) FROM {} \
          GROUP BY shard ORDER BY shard",
         tables::table(topic)
-    );
-    let sql: &'static Sql = Box::leak(Box::new(Sql::new(Box::leak(text.into_boxed_str()))));
+    ));
     tx.query(sql, &[], |row| Ok([row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?, row.int(4)?]))
 }

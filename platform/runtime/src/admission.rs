@@ -63,9 +63,7 @@ impl Admission {
     /// So many were committed in this time.
     pub fn committed(&self, count: usize, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
-        let Some(now) = (count as u64).saturating_mul(1_000_000).checked_div(micros) else {
-            return;
-        };
+        let now = (count as u64).saturating_mul(1_000_000) / micros;
         let past = self.rate.load(Relaxed);
         let smooth = if past == 0 { now } else { (past * (SMOOTH - 1) + now) / SMOOTH };
         self.rate.store(smooth, Relaxed);

@@ -197,25 +197,17 @@ impl Consumer {
         }
         self.store_position(tx, log, self.cursor.clone())
     }
-    /// The position of a consumer that gathers, where enough was written since the last.
-    fn store_floor(&mut self, tx: &mut Tx<'_>, log: &Log, least: i64) -> Result<(), Fault> {
-        let stored = self.stored.as_ref().unwrap_or(&self.durable).total();
-        if self.cursor.total() - stored < least {
-            return Ok(());
+    /// Up to where nothing is missing: of what it gathered, what is durably written.
+    fn reached(&self) -> Option<Cursor> {
+        let Some(floor) = &self.floor else { return Some(self.cursor.clone()) };
+        let floor = floor(self.topic).unwrap_or(0);
+        let durable = self.passed.iter().take(self.passed_durably);
+        let written = durable.take_while(|cursor| cursor.offset <= floor).count();
+        if written == self.passed.len() {
+            // What came after was skipped.
+            return Some(self.cursor.clone());
         }
-        let floor = self.floor.as_ref().and_then(|floor| floor(self.topic)).unwrap_or(0);
-        let written = self.passed.iter().take(self.passed_durably);
-        let written = written.take_while(|cursor| cursor.offset <= floor);
-        let last = match written.clone().count() {
-            // Nothing is missing: what came after was skipped.
-            all if all == self.passed.len() => self.cursor.clone(),
-            0 => return Ok(()),
-            count => self.passed[count - 1].clone(),
-        };
-        if last.total() - stored < least {
-            return Ok(());
-        }
-        self.store_position(tx, log, last)
+        written.checked_sub(1).map(|last| self.passed[last].clone())
     }
     fn store_position(&mut self, tx: &mut Tx<'_>, log: &Log, new: Cursor) -> Result<(), Fault> {
         let old = self.stored.as_ref().unwrap_or(&self.durable);
@@ -225,14 +217,16 @@ impl Consumer {
     }
     /// Stores a position that moved over events that are not this consumer's, where it is far on.
     pub fn save_skipped(&mut self, tx: &mut Tx<'_>, log: &Log, least: i64) -> Result<(), Fault> {
-        if self.gathers() {
-            return self.store_floor(tx, log, least);
-        }
         let stored = self.stored.as_ref().unwrap_or(&self.durable).total();
-        if self.cursor.total() - stored >= least {
-            self.store_position(tx, log, self.cursor.clone())?;
+        if self.cursor.total() - stored < least {
+            return Ok(());
         }
-        Ok(())
+        match self.reached() {
+            Some(reached) if reached.total() - stored >= least => {
+                self.store_position(tx, log, reached)
+            }
+            _ => Ok(()),
+        }
     }
     /// The transaction is durable.
     pub fn committed(&mut self) {

@@ -113,7 +113,8 @@ pub(crate) struct Recorder {
     /// The number of the last row, and how long its commit took until it was durable: that is
     /// known only then, so the next row stores it.
     last: i64,
-    under_way: Option<i64>,
+    /// The number of the commit under way.
+    id: i64,
     ranges: Vec<Range>,
     latest: Arc<Latest>,
 }
@@ -127,13 +128,13 @@ impl Recorder {
     pub fn open(tx: &mut Tx<'_>, process: u16, latest: Arc<Latest>) -> Result<Self, Fault> {
         let last = tx.query_one(&LAST, &[Value::Int(i64::MAX)], |row| row.int(0))?.unwrap_or(0);
         let process = i64::from(process) & ((1 << PROCESS_BITS) - 1);
-        Ok(Self { process, last, under_way: None, ranges: Vec::new(), latest })
+        Ok(Self { process, last, id: last, ranges: Vec::new(), latest })
     }
-    /// A commit begins now.
-    fn begin(&mut self, now: Timestamp) -> i64 {
-        let began = (now.0 << PROCESS_BITS) | self.process;
-        let above = ((self.last >> PROCESS_BITS) + 1) << PROCESS_BITS | self.process;
-        *self.under_way.get_or_insert(began.max(above))
+    /// A commit begins now; what it does comes after, and what an earlier one left is dropped.
+    pub fn starts(&mut self, now: Timestamp) {
+        let began = now.0.max((self.last >> PROCESS_BITS) + 1);
+        self.id = (began << PROCESS_BITS) | self.process;
+        self.ranges.clear();
     }
     /// Records that a consumer applies these events now.
     pub fn consumed(
@@ -144,7 +145,7 @@ impl Recorder {
         events: &[Arc<Stored>],
         now: Timestamp,
     ) {
-        let after = now.0.saturating_sub(self.begin(now) >> PROCESS_BITS);
+        let after = now.0.saturating_sub(self.id >> PROCESS_BITS);
         let by_shard = engine == store::Engine::Postgres;
         let mut ranges: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
         for event in events {
@@ -160,8 +161,8 @@ impl Recorder {
             after,
         }));
     }
-    /// Stores what this commit consumed and appended; `began` is when it began.
-    pub fn save(&mut self, tx: &mut Tx<'_>, log: &Log, began: Timestamp) -> Result<(), Fault> {
+    /// Stores what this commit consumed and appended.
+    pub fn save(&mut self, tx: &mut Tx<'_>, log: &Log) -> Result<(), Fault> {
         for topic in log.topics() {
             for (shard, first, last) in moved(log.end(topic, true), log.end(topic, false)) {
                 let (party, stream) = (COMMIT.to_owned(), stream(topic, shard));
@@ -171,31 +172,20 @@ impl Recorder {
         if self.ranges.is_empty() {
             return Ok(());
         }
-        let id = self.begin(began);
         let before = self.latest.0.lock().map(|(_, took)| took);
         let ranges = packed(&self.ranges);
-        tx.insert_many(&NEW, [()], |()| [Value::Int(id), before.into(), Value::Blob(&ranges)])?;
+        tx.insert_many(&NEW, [()], |()| {
+            [Value::Int(self.id), before.into(), Value::Blob(&ranges)]
+        })?;
         Ok(())
-    }
-    /// A commit begins at this moment; what it does comes after.
-    pub fn starts(&mut self, now: Timestamp) {
-        self.ranges.clear();
-        self.under_way = None;
-        self.begin(now);
     }
     /// It is durable now.
     pub fn committed(&mut self, now: Timestamp) {
-        if let Some(id) = self.under_way.take().filter(|_| !self.ranges.is_empty()) {
-            self.last = id;
-            let took = now.0.saturating_sub(id >> PROCESS_BITS).max(0);
-            *self.latest.0.lock() = Some((id, took));
+        if !self.ranges.is_empty() {
+            self.last = self.id;
+            let took = now.0.saturating_sub(self.id >> PROCESS_BITS).max(0);
+            *self.latest.0.lock() = Some((self.id, took));
         }
-        self.ranges.clear();
-    }
-    /// It is gone.
-    pub fn rolled_back(&mut self) {
-        self.under_way = None;
-        self.ranges.clear();
     }
 }
 

@@ -59,6 +59,14 @@ pub struct Wiring {
     pub(crate) shows: Option<Shows>,
 }
 
+impl Wiring {
+    /// Declares an edge from each emitter of an event.
+    fn consumes(&mut self, emitters: &[&str], event: &str) {
+        let edge = |from: &&str| Edge::new(from, self.name, EdgeKind::Event, event);
+        self.edges.extend(emitters.iter().map(edge));
+    }
+}
+
 impl<S: Send + Sync + 'static> Service<S> {
     /// A service with no wiring yet.
     pub fn new(name: &'static str, tier: Tier, state: Arc<S>) -> Self {
@@ -112,9 +120,7 @@ impl<S: Send + Sync + 'static> Service<S> {
     where
         S: Handle<E>,
     {
-        for from in E::EMITTERS {
-            self.wiring.edges.push(Edge::new(from, self.wiring.name, EdgeKind::Event, E::NAME));
-        }
+        self.wiring.consumes(E::EMITTERS, E::NAME);
         self.wiring.handlers.push(handlers::single::<S, E>(Arc::clone(&self.state)));
         self
     }
@@ -124,14 +130,7 @@ impl<S: Send + Sync + 'static> Service<S> {
         S: HandleTogether<M>,
     {
         for one in M::KINDS {
-            for from in one.emitters {
-                self.wiring.edges.push(Edge::new(
-                    from,
-                    self.wiring.name,
-                    EdgeKind::Event,
-                    one.name,
-                ));
-            }
+            self.wiring.consumes(one.emitters, one.name);
         }
         self.wiring.handlers.extend(handlers::several::<S, M>(Arc::clone(&self.state)));
         self

@@ -143,14 +143,13 @@ impl Desk {
         }
         Ok(())
     }
+    /// A commit begins now.
+    fn starts(&mut self) {
+        self.recorder.starts(self.clock.machine());
+    }
     /// Stores what the commit did, and a new bound of ids where they have reached the last.
-    fn record(
-        &mut self,
-        tx: &mut Tx<'_>,
-        row_bound: &mut RowBound,
-        began: contracts::Timestamp,
-    ) -> Result<(), Fault> {
-        self.recorder.save(tx, &self.log, began)?;
+    fn record(&mut self, tx: &mut Tx<'_>, row_bound: &mut RowBound) -> Result<(), Fault> {
+        self.recorder.save(tx, &self.log)?;
         let last = self.ids.last_row();
         if last > row_bound.stored {
             row_bound.saving = last + ROWS_AHEAD;
@@ -370,8 +369,7 @@ impl Writing {
     }
     /// Applies and commits; on failure everything is as before.
     fn cycle(&mut self, commands: bool, consumers: bool) -> Result<(), Failed> {
-        let began = self.desk.clock.machine();
-        self.desk.recorder.starts(began);
+        self.desk.starts();
         let mut tx = self.writer.begin().map_err(|error| Failed::Store(error.into()))?;
         let applied = Self::apply(
             &mut self.desk,
@@ -381,7 +379,7 @@ impl Writing {
             (commands, consumers),
         );
         let applied = applied.and_then(|()| {
-            self.desk.record(&mut tx, &mut self.row_bound, began).map_err(Failed::Store)?;
+            self.desk.record(&mut tx, &mut self.row_bound).map_err(Failed::Store)?;
             let now = self.desk.clock.machine();
             for late in &mut self.late {
                 late(&mut tx, now).map_err(|error| Failed::Store(error.into()))?;
@@ -452,7 +450,6 @@ impl Writing {
     fn undone(&mut self) {
         self.desk.log.rolled_back();
         self.desk.after.clear();
-        self.desk.recorder.rolled_back();
         self.row_bound.saving = self.row_bound.stored;
         for consumer in &mut self.consumers {
             consumer.rolled_back();
@@ -511,13 +508,12 @@ impl Writing {
         self.answer();
     }
     fn one_command(&mut self, number: usize, index: usize) -> Result<(), Fault> {
-        let began = self.desk.clock.machine();
-        self.desk.recorder.starts(began);
+        self.desk.starts();
         let mut tx = self.writer.begin()?;
         let queue = &mut self.queues[number];
         let service = queue.service();
         self.desk.work(&mut tx, service, |work| queue.commit(work, index, index + 1))?;
-        self.desk.record(&mut tx, &mut self.row_bound, began)?;
+        self.desk.record(&mut tx, &mut self.row_bound)?;
         tx.commit()?;
         Ok(())
     }
@@ -547,11 +543,10 @@ impl Writing {
         }
     }
     fn one_event(&mut self, index: usize, poison: Option<&str>) -> Result<(), Fault> {
-        let began = self.desk.clock.machine();
-        self.desk.recorder.starts(began);
+        self.desk.starts();
         let mut tx = self.writer.begin()?;
         self.consumers[index].one(&mut self.desk, &mut tx, poison)?;
-        self.desk.record(&mut tx, &mut self.row_bound, began)?;
+        self.desk.record(&mut tx, &mut self.row_bound)?;
         tx.commit()?;
         Ok(())
     }

@@ -206,6 +206,16 @@ impl Answer<ListPaymentMethods> for PaymentMethods {
     }
 }
 
+/// Those of these methods that there are, with their bank accounts.
+fn load_with_banks(
+    tx: &mut Tx<'_>,
+    ids: &[PaymentMethodId],
+) -> Result<(Vec<Method>, Vec<BankAccount>), Error> {
+    let methods = store::load_methods(tx, ids)?;
+    let banks = load_banks_of(tx, &methods)?;
+    Ok((methods, banks))
+}
+
 fn load_banks_of(tx: &mut Tx<'_>, methods: &[Method]) -> Result<Vec<BankAccount>, Error> {
     let ids: BTreeSet<BankAccountId> = methods.iter().filter_map(Method::bank_account).collect();
     let ids: Vec<BankAccountId> = ids.into_iter().collect();
@@ -222,11 +232,7 @@ impl Answer<GetPaymentMethod> for PaymentMethods {
         ask: Ask<GetPaymentMethod>,
     ) -> Result<Answered<GetPaymentMethod>, Refusal> {
         let (account, id) = (ask.path.account, ask.path.method);
-        let read = ask.platform.read(move |tx| {
-            let methods = store::load_methods(tx, &[id])?;
-            let banks = load_banks_of(tx, &methods)?;
-            Ok((methods, banks))
-        });
+        let read = ask.platform.read(move |tx| load_with_banks(tx, &[id]));
         let (methods, banks) = read.await?;
         let own = |method: &&Method| method.account == account && method.enabled;
         let method =
@@ -250,11 +256,7 @@ impl Answer<ResolvePaymentMethods> for PaymentMethods {
             let methods = methods.iter().map(|method| method.resolved(None)).collect();
             return Ok(Answered::ok(&Resolved { methods }));
         }
-        let read = ask.platform.read(move |tx| {
-            let methods = store::load_methods(tx, &ids)?;
-            let banks = load_banks_of(tx, &methods)?;
-            Ok((methods, banks))
-        });
+        let read = ask.platform.read(move |tx| load_with_banks(tx, &ids));
         let (methods, banks) = read.await?;
         let methods =
             methods.iter().map(|method| method.resolved(bank_of(method, &banks))).collect();
@@ -288,11 +290,7 @@ impl Answer<Reveal> for PaymentMethods {
         let asked = asked_versions(&ask.query.methods)
             .ok_or_else(|| Refusal::field("methods", "is up to 256 paymentMethodID:version"))?;
         let ids: Vec<PaymentMethodId> = asked.iter().map(|(id, _)| *id).collect();
-        let read = ask.platform.read(move |tx| {
-            let methods = store::load_methods(tx, &ids)?;
-            let banks = load_banks_of(tx, &methods)?;
-            Ok((methods, banks))
-        });
+        let read = ask.platform.read(move |tx| load_with_banks(tx, &ids));
         let (methods, banks) = read.await?;
         let methods: BTreeMap<_, _> = methods.iter().map(|method| (method.id, method)).collect();
         let banks: BTreeMap<_, _> = banks.iter().map(|bank| (bank.id, bank)).collect();

@@ -45,7 +45,7 @@ impl Webhooks {
     /// Writes what was gathered long enough.
     pub fn write_gathered(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Error> {
         for taken in self.gathering.lock().take(now) {
-            write(tx, &taken.gathered)?;
+            write(tx, taken.gathered)?;
             tables::save_marks(tx, &taken)?;
         }
         Ok(())

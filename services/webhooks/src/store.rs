@@ -107,8 +107,8 @@ pub fn insert_runs(tx: &mut Tx<'_>, runs: &[Run]) -> Result<()> {
 }
 
 /// Notes up to which place of each topic a slice is written.
-pub fn save_marks(tx: &mut Tx<'_>, taken: &Taken) -> Result<()> {
-    tx.insert_many(&MARK, &taken.mark, |(topic, place)| {
+pub fn save_marks(tx: &mut Tx<'_>, taken: &Taken<'_>) -> Result<()> {
+    tx.insert_many(&MARK, taken.mark, |(topic, place)| {
         [Value::from(taken.slice), Value::Text(topic), Value::Int(*place)]
     })?;
     Ok(())

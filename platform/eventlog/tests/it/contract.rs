@@ -93,6 +93,12 @@ fn position(open: &mut Open) -> Cursor {
     cursor
 }
 
+fn move_position(open: &mut Open, old: &Cursor, new: &Cursor) {
+    let mut tx = open.writer.begin().unwrap();
+    open.log.cas_positions(&mut tx, &[("reader", TOPIC, old, new)]).unwrap();
+    tx.commit().unwrap();
+}
+
 fn a_position_moves_once_and_only_with_its_effects(bed: &Bed) {
     let mut open = bed.open();
     open.commit(&scattered(bed, 10));
@@ -104,9 +110,7 @@ fn a_position_moves_once_and_only_with_its_effects(bed: &Bed) {
     open.log.cas_positions(&mut tx, &[("reader", TOPIC, &old, &new)]).unwrap();
     tx.rollback().unwrap();
     assert_eq!(position(&mut open), old);
-    let mut tx = open.writer.begin().unwrap();
-    open.log.cas_positions(&mut tx, &[("reader", TOPIC, &old, &new)]).unwrap();
-    tx.commit().unwrap();
+    move_position(&mut open, &old, &new);
     assert_eq!(position(&mut open), new);
     // A zombie that still believes in the old one is fenced, and so are its effects.
     let mut tx = open.writer.begin().unwrap();
@@ -124,9 +128,7 @@ fn heads_and_positions_survive_a_restart(bed: &Bed) {
     let old = position(&mut open);
     let mut new = old.clone();
     open.read(&mut new, 11).unwrap();
-    let mut tx = open.writer.begin().unwrap();
-    open.log.cas_positions(&mut tx, &[("reader", TOPIC, &old, &new)]).unwrap();
-    tx.commit().unwrap();
+    move_position(&mut open, &old, &new);
     let heads: Vec<i64> =
         (0..bed.shards).map(|shard| open.log.max_sequence(TOPIC, shard)).collect();
     drop(open);

@@ -32,19 +32,25 @@ pub type Gathered = BTreeMap<AccountId, Vec<Entry>>;
 pub type Places = BTreeMap<&'static str, i64>;
 
 /// A slice as it is written: its events, and its mark from now on.
-pub struct Taken {
+pub struct Taken<'g> {
     pub slice: u8,
-    pub gathered: Gathered,
-    pub mark: Places,
+    pub gathered: &'g Gathered,
+    pub mark: &'g Places,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Slice {
     gathered: Gathered,
     /// When its oldest event was emitted, and what was consumed before that came.
     oldest: Option<Timestamp>,
     since: Places,
     mark: Places,
+}
+
+impl Slice {
+    fn entries(&self) -> usize {
+        self.gathered.values().map(Vec::len).sum()
+    }
 }
 
 /// Everything gathered and not yet durably written.
@@ -68,7 +74,7 @@ fn slice_of(account: AccountId) -> usize {
 impl Default for Gathering {
     fn default() -> Self {
         Self {
-            slices: vec![Slice::default(); SLICES],
+            slices: std::iter::repeat_with(Slice::default).take(SLICES).collect(),
             consumed: Places::new(),
             durable: Places::new(),
             entries: 0,
@@ -122,10 +128,10 @@ impl Gathering {
         Some(GATHER.saturating_sub(Duration::from_micros(now.micros_since(oldest))))
     }
     /// Takes the slices whose time has come, a few at a time.
-    pub fn take(&mut self, now: Timestamp) -> Vec<Taken> {
+    pub fn take(&mut self, now: Timestamp) -> Vec<Taken<'_>> {
         let full = self.entries > ENTRIES_MOST;
         let most = if full { 16 * ROWS } else { ROWS };
-        let (mut all, mut rows) = (Vec::new(), 0);
+        let (before, mut rows) = (self.taken.len(), 0);
         for _ in 0..SLICES {
             let number = self.hand;
             let slice = &self.slices[number];
@@ -137,23 +143,19 @@ impl Gathering {
             }
             self.hand = (number + 1) % SLICES;
             if ripe || (full && slice.oldest.is_some()) {
-                let taken = self.take_slice(number);
+                let written = Slice { mark: self.consumed.clone(), ..Slice::default() };
+                let taken = std::mem::replace(&mut self.slices[number], written);
                 rows += taken.gathered.len();
-                all.push(taken);
+                self.entries -= taken.entries();
+                self.taken.push((number, taken));
             }
         }
-        all
-    }
-    fn take_slice(&mut self, number: usize) -> Taken {
-        let slice = &mut self.slices[number];
-        let kept = slice.clone();
-        slice.oldest = None;
-        slice.mark.clone_from(&self.consumed);
-        let gathered = std::mem::take(&mut slice.gathered);
-        self.entries -= gathered.values().map(Vec::len).sum::<usize>();
-        self.taken.push((number, kept));
-        let slice = u8::try_from(number).expect("64 slices");
-        Taken { slice, gathered, mark: self.consumed.clone() }
+        let taken = self.taken[before..].iter().map(|(number, slice)| Taken {
+            slice: u8::try_from(*number).expect("64 slices"),
+            gathered: &slice.gathered,
+            mark: &self.consumed,
+        });
+        taken.collect()
     }
     /// The transaction is durable.
     pub fn committed(&mut self) {
@@ -164,7 +166,7 @@ impl Gathering {
     /// The transaction is gone: memory is as before it.
     pub fn rolled_back(&mut self) {
         for (number, slice) in std::mem::take(&mut self.taken).into_iter().rev() {
-            self.entries += slice.gathered.values().map(Vec::len).sum::<usize>();
+            self.entries += slice.entries();
             self.slices[number] = slice;
         }
         for (number, account) in std::mem::take(&mut self.added).into_iter().rev() {
@@ -198,8 +200,8 @@ mod tests {
         let entry = Entry { topic: TOPIC, at: EventPlace { shard: 0, place } };
         gathering.add(accounts.iter().map(|byte| account(*byte)), entry, Timestamp(at));
     }
-    fn places(taken: &[Taken]) -> Vec<(u8, Vec<i64>)> {
-        let all = taken.iter().flat_map(|taken| &taken.gathered);
+    fn places(taken: &[Taken<'_>]) -> Vec<(u8, Vec<i64>)> {
+        let all = taken.iter().flat_map(|taken| taken.gathered);
         all.map(|(of, entries)| {
             (of.as_bytes()[0], entries.iter().map(|entry| entry.at.place).collect())
         })
@@ -218,7 +220,7 @@ mod tests {
         assert!(gathering.take(Timestamp(499_999)).is_empty());
         let taken = gathering.take(Timestamp(500_000));
         assert_eq!(places(&taken), [(1, vec![1]), (2, vec![1, 2])]);
-        assert_eq!(taken[0].mark, Places::from([(TOPIC, 3)]));
+        assert_eq!(*taken[0].mark, Places::from([(TOPIC, 3)]));
         gathering.committed();
         assert_eq!(gathering.floor(TOPIC), 2, "the third waits");
         assert_eq!(places(&gathering.take(Timestamp(900_000))), [(3, vec![3])]);
