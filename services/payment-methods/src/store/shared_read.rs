@@ -36,38 +36,48 @@ impl SharedRead {
     ) -> Result<Vec<Method>, Refusal> {
         let (answer, mut answered) = oneshot::channel();
         self.waiting.lock().push(Asked { ids, answer });
-        let broken = || Refusal::new(Code::Unavailable, "the store cannot be read now");
         loop {
             let turn = tokio::select! {
                 biased;
-                found = &mut answered => return found.map_err(|_| broken().retry_after(1)),
+                found = &mut answered => return found.map_err(|_| unreadable()),
                 turn = self.turn.lock() => turn,
             };
             self.read(platform).await?;
             drop(turn);
         }
     }
-    /// Answers what waits now; where the read fails, all of them fail.
+    /// Has what waits now answered; where the read fails, all of it fails.
     async fn read(&self, platform: &Platform) -> Result<(), Refusal> {
         let asked: Vec<Asked> = {
             let mut waiting = self.waiting.lock();
             let count = waiting.len().min(MOST);
             waiting.drain(..count).collect()
         };
-        let mut ids: Vec<PaymentMethodId> =
-            asked.iter().flat_map(|asked| asked.ids.iter().copied()).collect();
-        if ids.is_empty() {
+        if asked.is_empty() {
             return Ok(());
         }
-        ids.sort_unstable();
-        ids.dedup();
-        let found = platform.read(move |tx| load_methods(tx, &ids)).await?;
-        let found: BTreeMap<PaymentMethodId, Method> =
-            found.into_iter().map(|method| (method.id, method)).collect();
-        for Asked { ids, answer } in asked {
-            // Who went away needs no answer.
-            let _ = answer.send(ids.iter().filter_map(|id| found.get(id).cloned()).collect());
-        }
-        Ok(())
+        // A task of its own: whose turn it is may give up, and the others still get their answers.
+        let platform = platform.clone();
+        let read = tokio::spawn(async move { answer_all(&platform, asked).await });
+        read.await.unwrap_or_else(|_| Err(unreadable()))
     }
+}
+
+async fn answer_all(platform: &Platform, asked: Vec<Asked>) -> Result<(), Refusal> {
+    let mut ids: Vec<PaymentMethodId> =
+        asked.iter().flat_map(|asked| asked.ids.iter().copied()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let found = platform.read(move |tx| load_methods(tx, &ids)).await?;
+    let found: BTreeMap<PaymentMethodId, Method> =
+        found.into_iter().map(|method| (method.id, method)).collect();
+    for Asked { ids, answer } in asked {
+        // Who went away needs no answer.
+        let _ = answer.send(ids.iter().filter_map(|id| found.get(id).cloned()).collect());
+    }
+    Ok(())
+}
+
+fn unreadable() -> Refusal {
+    Refusal::new(Code::Unavailable, "the store cannot be read now").retry_after(1)
 }
