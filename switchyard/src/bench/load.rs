@@ -55,6 +55,10 @@ pub enum Pace {
 pub struct Seen {
     /// Microseconds of each 2xx: from sending, or in an open loop from the intended time.
     pub accepted_micros: Vec<u32>,
+    /// In an open loop: microseconds of each 2xx from sending, without the client's own lateness.
+    pub answered_micros: Vec<u32>,
+    /// In an open loop: how long after its intended time each request was sent, in microseconds.
+    pub late_micros: Vec<u32>,
     /// Microseconds from sending of each 429 and 503.
     pub refused_micros: Vec<u32>,
     /// Any other status, with how often, and the first body of each.
@@ -184,6 +188,9 @@ impl Shared {
         match reply.status {
             200..=299 => {
                 seen.accepted_micros.push(micros(intended.unwrap_or(sent)));
+                if intended.is_some() {
+                    seen.answered_micros.push(micros(sent));
+                }
                 let count = seen.accepted_micros.len() as u64;
                 if count.is_multiple_of(self.plan.sample_every)
                     && let Some(id) = transfer_id(reply.body)

@@ -74,7 +74,12 @@ async fn one(
     intended: Instant,
 ) {
     let sent = Instant::now();
-    shared.seen.borrow_mut().sent += 1;
+    {
+        let mut seen = shared.seen.borrow_mut();
+        seen.sent += 1;
+        let late = u32::try_from((sent - intended).as_micros()).unwrap_or(u32::MAX);
+        seen.late_micros.push(late);
+    }
     let connection = match kept {
         Some(kept) => Some(kept),
         None => TcpStream::connect(shared.plan.address).await.ok().map(Kept::new),

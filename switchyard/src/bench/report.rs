@@ -93,6 +93,10 @@ pub struct OpenLoop {
     pub accepted: u64,
     pub refused: u64,
     pub refused_millis: Percentiles,
+    /// Of accepted ones from sending; `postMillis` counts from the intended time.
+    pub answered_millis: Percentiles,
+    /// How late the client itself sent.
+    pub late_millis: Percentiles,
 }
 
 impl Report {
@@ -140,6 +144,8 @@ impl Report {
                 open.refused,
                 three(&open.refused_millis)
             ));
+            lines.push(format!("  from sending  {}", three(&open.answered_millis)));
+            lines.push(format!("  client late   {}", three(&open.late_millis)));
         }
         if self.other_answers > 0 {
             lines.push(format!("other answers, or none: {}", self.other_answers));

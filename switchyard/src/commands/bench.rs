@@ -202,6 +202,8 @@ async fn measure(
         accepted,
         refused: seen.refused_micros.len() as u64,
         refused_millis: Percentiles::of(seen.refused_micros.clone()),
+        answered_millis: Percentiles::of(seen.answered_micros.clone()),
+        late_millis: Percentiles::of(seen.late_micros.clone()),
     });
     Ok(Report {
         transfers: accepted,
