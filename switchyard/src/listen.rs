@@ -12,7 +12,7 @@ use std::{
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{Notify, Semaphore, watch},
 };
 
@@ -23,6 +23,9 @@ use crate::{
 
 /// Connections at once; more wait in the listen queue.
 const CONNECTIONS_MOST: usize = 10_000;
+/// Connections that may wait to be accepted, where the system allows as many (`somaxconn`). One too
+/// many is silently dropped and tried again by its client a second later.
+const BACKLOG: u32 = 8_192;
 /// A head that takes longer is a slow attack; an idle connection is closed after it too.
 const HEAD_SECONDS_MOST: u64 = 10;
 /// The most bytes of a request's head.
@@ -39,11 +42,21 @@ pub struct Bound {
 
 /// Binds the address; the text says what to do where that fails.
 pub async fn bind(address: SocketAddr) -> Outcome<Bound> {
-    let listener = TcpListener::bind(address).await.context(format!(
+    let listener = socket(address).context(format!(
         "cannot listen on {address} (choose another with --listen, port 0 takes a free one)"
     ))?;
     let address = listener.local_addr().context("the listener has no address")?;
     Ok(Bound { listener, address })
+}
+
+fn socket(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 #[derive(Default)]

@@ -43,11 +43,7 @@ impl Site {
     pub fn start(options: Options) -> Outcome<Self> {
         open_files::raise_limit();
         let clock = Clock::system();
-        let tokio = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(usize::from(options.run.workers))
-            .enable_all()
-            .build()
-            .context("the process has no threads")?;
+        let tokio = threads(options.run.workers).context("the process has no threads")?;
         // The lock on the data comes first: nothing else is touched beside another server.
         let opened = compose::open(&options.location)?;
         std::fs::create_dir_all(&options.data).context(options.data.display())?;
@@ -100,7 +96,8 @@ impl Site {
             process,
         );
         let serving = listen::serve(bound, Arc::new(routes), self.stopping.clone());
-        self.listener = Some(self.tokio.spawn(serving));
+        // All that wait are accepted at once: one that the kernel drops comes back a second later.
+        self.listener = Some(self.tokio.spawn(tokio::task::unconstrained(serving)));
         self.running = Some(running);
     }
 
@@ -132,6 +129,19 @@ impl Site {
         // Tasks that hold the store end with the runtime, on this thread, which is not tokio's.
         self.tokio.shutdown_timeout(std::time::Duration::from_secs(5));
     }
+}
+
+/// The runtime of HTTP and the counterparties. One thread keeps strict order of what is ready to
+/// run; several keep 256 tasks each in order and let the rest wait for a pause, which under a burst
+/// never comes.
+fn threads(count: u16) -> std::io::Result<Runtime> {
+    if count > 1 {
+        let mut several = tokio::runtime::Builder::new_multi_thread();
+        return several.worker_threads(usize::from(count)).enable_all().build();
+    }
+    let mut one = tokio::runtime::Builder::new_current_thread();
+    // What the writer wakes comes from outside of the thread: answers get every third look.
+    one.global_queue_interval(3).enable_all().build()
 }
 
 /// The address under which a listener on all interfaces is reached from this machine.

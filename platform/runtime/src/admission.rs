@@ -10,7 +10,7 @@ use std::{
 use contracts::{Code, Refusal};
 
 /// What is admitted is to be committed within this time.
-const WAIT_MOST: Duration = Duration::from_millis(100);
+const WAIT_MOST: Duration = Duration::from_millis(75);
 /// So many may wait however slow the writer was lately: it may have had nothing to do.
 const WAITING_LEAST: usize = 1_024;
 /// How long an event may wait for a consumer that takes part in the commit.
@@ -24,6 +24,9 @@ const SMOOTH: u64 = 8;
 pub(crate) struct Admission {
     /// More never wait.
     most: usize,
+    /// Writes that wait for their turn, before any work.
+    in_line: AtomicUsize,
+    /// Commands that wait for the writer.
     waiting: AtomicUsize,
     /// Commands committed a second, smoothed.
     rate: AtomicU64,
@@ -37,6 +40,7 @@ impl Admission {
     pub fn new(most: usize) -> Self {
         Self {
             most,
+            in_line: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             rate: AtomicU64::new(0),
             behind_micros: AtomicU64::new(0),
@@ -44,9 +48,13 @@ impl Admission {
             refused: AtomicU64::new(0),
         }
     }
-    /// Commands that wait.
+    /// Commands that wait for the writer.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
+    }
+    /// Writes that wait for their turn.
+    pub fn in_line(&self) -> usize {
+        self.in_line.load(Relaxed)
     }
     /// Writes that were refused since the start.
     pub fn refused(&self) -> u64 {
@@ -55,6 +63,11 @@ impl Admission {
     /// One more waits.
     pub fn enters(&self) {
         self.waiting.fetch_add(1, Relaxed);
+    }
+    /// One more waits for its turn, until this is dropped.
+    pub fn lines_up(&self) -> InLine<'_> {
+        self.in_line.fetch_add(1, Relaxed);
+        InLine(self)
     }
     /// So many were taken by the writer.
     pub fn taken(&self, count: usize) {
@@ -96,7 +109,8 @@ impl Admission {
                 Refusal::new(Code::Unavailable, what).retry_after(pause(behind / 1_000_000)),
             );
         }
-        let (waiting, rate) = (self.waiting() as u64, self.rate.load(Relaxed));
+        let waiting = (self.in_line() + self.waiting()) as u64;
+        let rate = self.rate.load(Relaxed);
         let millis = u64::try_from(WAIT_MOST.as_millis()).unwrap_or(u64::MAX);
         let fits = (rate.saturating_mul(millis) / 1_000).max(WAITING_LEAST as u64);
         if waiting < fits.min(self.most as u64) {
@@ -107,6 +121,15 @@ impl Admission {
     /// Refuses where the bound is reached that nothing passes, not even work under way.
     pub fn bound(&self) -> Result<(), Refusal> {
         if self.waiting() < self.most { Ok(()) } else { Err(too_many().retry_after(1)) }
+    }
+}
+
+/// One that waits for its turn.
+pub(crate) struct InLine<'a>(&'a Admission);
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.0.in_line.fetch_sub(1, Relaxed);
     }
 }
 
@@ -137,14 +160,20 @@ mod tests {
         assert_eq!(code(&admission), None);
         enter(&admission, 1);
         assert!(matches!(code(&admission), Some((Code::Busy, _))));
-        // 20,000 a second: 2,000 may wait.
-        admission.committed(200, Duration::from_millis(10));
-        enter(&admission, 975);
+        // 40,000 a second: 3,000 may wait.
+        admission.committed(400, Duration::from_millis(10));
+        enter(&admission, 1_975);
         assert_eq!(code(&admission), None);
         enter(&admission, 1);
         assert_eq!(code(&admission), Some((Code::Busy, Some(1))));
         assert_eq!(admission.refused(), 2);
-        admission.taken(2_000);
+        // Who waits for a turn counts as much.
+        admission.taken(1);
+        let in_line = admission.lines_up();
+        assert!(matches!(code(&admission), Some((Code::Busy, _))));
+        drop(in_line);
+        assert_eq!(code(&admission), None);
+        admission.taken(2_999);
         assert_eq!(code(&admission), None);
         // However fast: 4,096.
         (0..100).for_each(|_| admission.committed(1_000, Duration::from_millis(1)));

@@ -136,7 +136,7 @@ async fn serve<S: Answer<E>, E: Endpoint>(
 async fn ask<E: Endpoint>(platform: Platform, request: Request) -> Result<Ask<E>, Refusal> {
     let received = platform.clock().machine();
     if E::METHOD != Method::Get && E::ACCESS != Who::Internal {
-        platform.admit()?;
+        platform.admit().await?;
     }
     let (mut parts, body) = request.into_parts();
     let caller = authorize::<E>(&platform, &mut parts).await?;

@@ -20,6 +20,7 @@ mod queues;
 mod schema;
 mod service;
 mod topology;
+mod turns;
 mod work;
 mod writer;
 

@@ -31,6 +31,7 @@ use crate::{
     queues::{Inbox, Waiting},
     service::{Service, Tier, Wiring},
     topology::{Edge, EdgeKind, Node, Topology},
+    turns::Turns,
     work::Fault,
     writer::{Signal, Writing},
 };
@@ -64,6 +65,7 @@ struct Inner {
     inboxes: BTreeMap<TypeId, Arc<dyn std::any::Any + Send + Sync>>,
     signal: Arc<Signal>,
     admission: Arc<Admission>,
+    turns: Arc<Turns>,
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
     declared: Topology,
@@ -119,9 +121,12 @@ impl Platform {
     pub fn is_writing(&self) -> bool {
         !self.inner.signal.has_ended()
     }
-    /// Refuses a new write where our own processing is behind.
-    pub(crate) fn admit(&self) -> Result<(), Refusal> {
-        self.inner.admission.admit()
+    /// Refuses a new write where our own processing is behind; else returns when it is its turn.
+    pub(crate) async fn admit(&self) -> Result<(), Refusal> {
+        self.inner.admission.admit().inspect_err(|_| self.inner.turns.refused())?;
+        let _in_line = self.inner.admission.lines_up();
+        self.inner.turns.take().await;
+        Ok(())
     }
     /// Hands a command to the writer and waits until it is durable or refused.
     pub async fn commit<C: Command>(&self, command: C) -> Result<C::Done, Refusal> {
@@ -371,6 +376,7 @@ pub fn start(
             inboxes,
             signal: Arc::clone(&signal),
             admission: Arc::clone(&admission),
+            turns: Arc::default(),
             metrics: Arc::clone(&metrics),
             stopping,
             declared,

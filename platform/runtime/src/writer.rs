@@ -210,6 +210,8 @@ pub(crate) struct Writing {
     row_bound: RowBound,
     store: Store,
     cycles: u64,
+    /// When the last cycle with commands ended.
+    ended: contracts::Timestamp,
 }
 
 impl Writing {
@@ -251,6 +253,7 @@ impl Writing {
             row_bound: RowBound { stored: last_row, saving: last_row },
             store,
             cycles: 0,
+            ended: settings.clock.machine(),
         };
         for service in services {
             writing.queues.extend(service.queues.into_iter().map(|queue| queue.queue));
@@ -340,7 +343,10 @@ impl Writing {
         }
         let ended = self.desk.clock.machine();
         if taken > 0 {
-            self.admission.committed(taken, Duration::from_micros(ended.micros_since(began)));
+            // Where some still wait for a turn, the pace is that of the whole way, not the writer's.
+            let from = if self.admission.in_line() > 0 { self.ended } else { began };
+            self.admission.committed(taken, Duration::from_micros(ended.micros_since(from)));
+            self.ended = ended;
         }
         self.look_at_lag(ended);
         for index in 0..self.consumers.len() {

@@ -56,11 +56,15 @@ async fn sixty_four_at_once_make_one_each_for_a_thousand_keys(process: Process) 
                 }));
             }
         }
-        let mut ids = std::collections::BTreeMap::<String, BTreeSet<String>>::new();
+        let mut replies = Vec::new();
         for one in all {
-            let (key, reply) = one.await.unwrap();
+            replies.push(one.await.unwrap());
+        }
+        let mut ids = std::collections::BTreeMap::<String, BTreeSet<String>>::new();
+        for (key, mut reply) in replies {
+            // Refused in the crowd: repeated once it is gone, as a client does.
             if reply.status == 429 {
-                continue;
+                reply = api.send(api.transfer_request(&key, &body)).await.unwrap();
             }
             assert!([200, 409].contains(&reply.status), "{reply:?}");
             ids.entry(key).or_default().insert(reply.text_of("transferID"));

@@ -1,0 +1,157 @@
+//! Turns: how many writes are worked on between two looks at the sockets. What was read and has no
+//! turn yet waits here, where it is counted, and not unseen in a socket: so the next write can be
+//! refused at once, however much is to be done for those before it.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+/// Writes that get a turn in one round; a round is one pass over all that is ready to run.
+const A_ROUND: usize = 16;
+/// For so many refused in a round one more gets a turn: a round that is long for its refusals
+/// would else leave no time for the work.
+const REFUSED_FOR_ONE: usize = 4;
+
+/// The line in which writes wait for their turn, first come, first served.
+#[derive(Default)]
+pub(crate) struct Turns {
+    line: Mutex<Line>,
+}
+
+#[derive(Default)]
+struct Line {
+    waiting: VecDeque<oneshot::Sender<()>>,
+    /// Turns given in this round.
+    given: usize,
+    /// Writes refused in this round.
+    refused: usize,
+    /// Whether a task ends this round.
+    goes_on: bool,
+}
+
+impl Turns {
+    /// Waits for a turn; at once where few are worked on in this round.
+    pub async fn take(self: &Arc<Self>) {
+        let turn = {
+            let mut line = self.line.lock();
+            if !line.goes_on {
+                line.goes_on = true;
+                tokio::spawn(rounds(Arc::clone(self)));
+            }
+            if line.given < A_ROUND && line.waiting.is_empty() {
+                line.given += 1;
+                return;
+            }
+            let (give, turn) = oneshot::channel();
+            line.waiting.push_back(give);
+            turn
+        };
+        // A runtime that ends gives no more turns.
+        let _ = turn.await;
+    }
+    /// One was refused and got no turn.
+    pub fn refused(&self) {
+        self.line.lock().refused += 1;
+    }
+    /// Begins a round; `false` where the last one had nothing to do.
+    fn begin_round(&self) -> bool {
+        let mut line = self.line.lock();
+        if line.given == 0 && line.waiting.is_empty() {
+            line.goes_on = false;
+            return false;
+        }
+        line.given = 0;
+        let most = A_ROUND + std::mem::take(&mut line.refused) / REFUSED_FOR_ONE;
+        while line.given < most {
+            let Some(next) = line.waiting.pop_front() else { break };
+            // Whoever went away needs no turn.
+            if next.send(()).is_ok() {
+                line.given += 1;
+            }
+        }
+        true
+    }
+}
+
+/// Begins a round after each look at the sockets: a task that yields goes on after the next one.
+async fn rounds(turns: Arc<Turns>) {
+    loop {
+        tokio::task::yield_now().await;
+        if !turns.begin_round() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_round_has_its_number_of_turns_in_order_and_the_line_ends() {
+        let turns = Arc::new(Turns::default());
+        let (order, seen) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+        let tasks: Vec<_> = (0..5 * A_ROUND)
+            .map(|number| {
+                let (turns, order) = (Arc::clone(&turns), Arc::clone(&order));
+                tokio::spawn(async move {
+                    turns.take().await;
+                    order.lock().push(number);
+                })
+            })
+            .collect();
+        let gone = tokio::spawn({
+            let (turns, seen) = (Arc::clone(&turns), Arc::clone(&seen));
+            async move {
+                turns.take().await;
+                seen.fetch_add(1, Relaxed);
+            }
+        });
+        let mut most = 0;
+        let mut before = 0;
+        while order.lock().len() < 5 * A_ROUND {
+            gone.abort();
+            tokio::task::yield_now().await;
+            let now = order.lock().len();
+            most = most.max(now - before);
+            before = now;
+        }
+        assert!(most <= 2 * A_ROUND, "{most} at once");
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(*order.lock(), (0..5 * A_ROUND).collect::<Vec<_>>());
+        assert_eq!(seen.load(Relaxed), 0, "who went away took no turn");
+        while turns.line.lock().goes_on {
+            tokio::task::yield_now().await;
+        }
+        // And begins again.
+        turns.take().await;
+        assert!(turns.line.lock().goes_on);
+    }
+
+    #[tokio::test]
+    async fn a_round_of_many_refusals_gives_more_turns() {
+        let turns = Arc::new(Turns::default());
+        let tasks: Vec<_> = (0..8 * A_ROUND)
+            .map(|_| {
+                let turns = Arc::clone(&turns);
+                tokio::spawn(async move { turns.take().await })
+            })
+            .collect();
+        while turns.line.lock().waiting.len() < 7 * A_ROUND {
+            tokio::task::yield_now().await;
+        }
+        (0..REFUSED_FOR_ONE * A_ROUND).for_each(|_| turns.refused());
+        assert!(turns.begin_round());
+        assert_eq!(turns.line.lock().waiting.len(), 5 * A_ROUND);
+        assert!(turns.begin_round());
+        assert_eq!(turns.line.lock().waiting.len(), 4 * A_ROUND);
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }
+}
