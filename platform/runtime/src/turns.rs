@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 const A_ROUND: usize = 16;
 /// For so many refused in a round one more gets a turn: a round that is long for its refusals
 /// would else leave no time for the work.
-const REFUSED_FOR_ONE: usize = 4;
+const REFUSED_FOR_ONE: usize = 32;
 
 /// The line in which writes wait for their turn, first come, first served.
 #[derive(Default)]
