@@ -138,8 +138,7 @@ impl Platform {
             .ok_or_else(|| Refusal::new(Code::Unavailable, "this process does not write that"))?;
         self.inner.admission.bound()?;
         let (answer, answered) = oneshot::channel();
-        inbox.push(Waiting { command, answer });
-        self.inner.admission.enters();
+        inbox.push(Waiting { command, answer }, &self.inner.admission);
         self.inner.signal.nudge();
         let stopping = || {
             Err(Refusal::new(Code::Unavailable, "stopping; a repeat with the same key is safe")

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::{
+    admission::Admission,
     commands::{Command, Commit},
     work::{Fault, Work},
 };
@@ -24,8 +25,11 @@ pub(crate) struct Waiting<C: Command> {
 pub(crate) struct Inbox<C: Command>(Mutex<Vec<Waiting<C>>>);
 
 impl<C: Command> Inbox<C> {
-    pub fn push(&self, waiting: Waiting<C>) {
-        self.0.lock().push(waiting);
+    /// Counted before the writer can take it: the count never falls below what waits.
+    pub fn push(&self, waiting: Waiting<C>, admission: &Admission) {
+        let mut inbox = self.0.lock();
+        admission.enters();
+        inbox.push(waiting);
     }
 }
 
@@ -124,5 +128,51 @@ impl QueueOf {
     }
     pub fn inbox(&self) -> (TypeId, Arc<dyn Any + Send + Sync>) {
         (self.kind, Arc::clone(&self.inbox))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Command for Nothing {
+        const SERVICE: &'static str = "none";
+        const NAME: &'static str = "nothing";
+        type Done = ();
+    }
+
+    impl Commit<Nothing> for Nothing {
+        fn commit(
+            &self,
+            _: &mut Work<'_, '_>,
+            all: &[Nothing],
+        ) -> Result<Vec<Result<(), Refusal>>, Fault> {
+            Ok(all.iter().map(|_| Ok(())).collect())
+        }
+    }
+
+    #[test]
+    fn what_is_taken_at_once_was_counted_before() {
+        const ALL: usize = 300_000;
+        let (admission, mut queue) = (Admission::new(ALL), QueueOf::new(Arc::new(Nothing)));
+        let inbox = queue.inbox().1.downcast::<Inbox<Nothing>>().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..ALL {
+                    let (answer, _) = oneshot::channel();
+                    inbox.push(Waiting { command: Nothing, answer }, &admission);
+                }
+            });
+            let mut taken = 0;
+            while taken < ALL {
+                let count = queue.queue.take(ALL);
+                admission.taken(count);
+                taken += count;
+                assert!(admission.waiting() <= ALL - taken, "{}", admission.waiting());
+            }
+        });
+        assert_eq!(admission.waiting(), 0);
     }
 }
