@@ -50,19 +50,21 @@ impl Turns {
         // A runtime that ends gives no more turns.
         let _ = turn.await;
     }
-    /// One was refused and got no turn.
+    /// One was refused and got no turn; where no round goes on there is nothing to make up for.
     pub fn refused(&self) {
-        self.line.lock().refused += 1;
+        let mut line = self.line.lock();
+        line.refused += usize::from(line.goes_on);
     }
     /// Begins a round; `false` where the last one had nothing to do.
     fn begin_round(&self) -> bool {
         let mut line = self.line.lock();
+        let refused = std::mem::take(&mut line.refused);
         if line.given == 0 && line.waiting.is_empty() {
             line.goes_on = false;
             return false;
         }
         line.given = 0;
-        let most = A_ROUND + std::mem::take(&mut line.refused) / REFUSED_FOR_ONE;
+        let most = A_ROUND + refused / REFUSED_FOR_ONE;
         while line.given < most {
             let Some(next) = line.waiting.pop_front() else { break };
             // Whoever went away needs no turn.
@@ -136,6 +138,9 @@ mod tests {
     #[tokio::test]
     async fn a_round_of_many_refusals_gives_more_turns() {
         let turns = Arc::new(Turns::default());
+        // Refusals while nothing goes on, as of a full disk, are not made up for.
+        (0..REFUSED_FOR_ONE * A_ROUND).for_each(|_| turns.refused());
+        assert_eq!(turns.line.lock().refused, 0);
         let tasks: Vec<_> = (0..8 * A_ROUND)
             .map(|_| {
                 let turns = Arc::clone(&turns);
