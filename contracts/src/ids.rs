@@ -125,6 +125,8 @@ ids! {
     BankAccountId;
     /// A request to cancel a transfer.
     CancellationId;
+    /// A linked card.
+    CardId;
     /// One event of the public feed or of a stream.
     EventId;
     /// An API key (its public half is another value).

@@ -12,7 +12,7 @@ use crate::{
     endpoint::json,
     event,
     ids::{AccountId, PaymentMethodId, TransferId, WalletId},
-    rails::Rail,
+    rails::{Direction, Rail},
 };
 
 /// An amount with its decimal text, as Moov shows a balance.
@@ -272,6 +272,15 @@ pub struct LedgerReserved {
     #[n(6)]
     #[serde(rename = "sourceAccountID")]
     pub source_account_id: AccountId,
+    /// Which way the money goes.
+    #[n(7)]
+    #[cbor(default)]
+    #[serde(default)]
+    pub direction: Direction,
+    /// The account that is paid, where it is known.
+    #[n(8)]
+    #[serde(rename = "destinationAccountID", default, skip_serializing_if = "Option::is_none")]
+    pub destination_account_id: Option<AccountId>,
 }
 event!(LedgerReserved, "ledger.reserved", kind 31, version 1, by ["ledger"]);
 

@@ -91,6 +91,35 @@ pub enum RailState {
     /// Taken back before a byte was sent.
     #[n(3)]
     Canceled,
+    /// Taken for good, and brought back by the other side later: an ACH return after settlement.
+    #[n(4)]
+    Returned,
+}
+
+/// Which way a leg's money goes.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    minicbor::Encode,
+    minicbor::Decode,
+)]
+#[serde(rename_all = "lowercase")]
+#[cbor(index_only)]
+pub enum Direction {
+    /// From us to the outside: a credit to a bank account or card, a refund.
+    #[default]
+    #[n(0)]
+    Out,
+    /// From the outside to us: a debit of a bank account, a card payment.
+    #[n(1)]
+    In,
 }
 
 /// The rail's word on one leg of a transfer.
@@ -122,6 +151,15 @@ pub struct RailOutcome {
     #[n(7)]
     #[serde(rename = "paymentMethodID", default, skip_serializing_if = "Option::is_none")]
     pub payment_method_id: Option<PaymentMethodId>,
+    /// How far it is in the rail's own words, as Moov names them: `originated`, `confirmed`,
+    /// `corrected`, `returned`.
+    #[n(8)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// What the network's code means, in words.
+    #[n(9)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 event!(RailOutcome, "rail.outcome", kind 40, version 1, by ["ach", "card", "rtp"]);
 

@@ -30,6 +30,8 @@ impl Rtp {
             failure_code: outcome.failure.map(str::to_owned),
             reference: Some(self.config.us.ids(of.key).uetr.to_string()),
             payment_method_id: Some(of.method),
+            stage: None,
+            reason: None,
         };
         let shard = work.shard_of(transfer.bucket());
         work.emit_traced(transfer.row(), shard, &event, of.trace);

@@ -18,7 +18,7 @@ use contracts::{
     ids::{AccountId, CancellationId, PaymentMethodId, TransferId},
     ledger::LedgerReserved,
     payment_methods::{Reveal, Revealed, RevealedMethod},
-    rails::{GetRtpWaiting, Rail, RailOutcome, RailState},
+    rails::{Direction, GetRtpWaiting, Rail, RailOutcome, RailState},
     transfers::TransferCancelRequested,
 };
 use http_body_util::{BodyExt, Full};
@@ -278,6 +278,8 @@ impl Up {
             payment_method_id: PaymentMethodId::from_parts(4096, 0x77),
             version,
             source_account_id: AccountId::from_parts(4096, 0x55),
+            direction: Direction::Out,
+            destination_account_id: None,
         };
         self.runtime.block_on(self.running.platform.commit(Reserve(event))).unwrap();
     }
@@ -698,6 +700,8 @@ fn thousands_a_second() {
                         payment_method_id: PaymentMethodId::from_parts(4096, 0x77),
                         version: 1,
                         source_account_id: AccountId::from_parts(4096, 0x55),
+                        direction: Direction::Out,
+                        destination_account_id: None,
                     };
                     platform.commit(Reserve(event)).await.unwrap();
                 }

@@ -8,7 +8,7 @@ use contracts::{
     Currency,
     ids::WalletId,
     ledger::RefusedReason,
-    rails::{Rail, RailState},
+    rails::{Direction, Rail, RailState},
 };
 
 #[cfg(test)]
@@ -22,6 +22,8 @@ pub enum Role {
     Wallet(WalletId),
     /// Sent by a rail, not settled.
     Out(Rail),
+    /// Expected from a rail, not settled.
+    In(Rail),
     /// Our account at a rail's bank.
     Settlement(Rail),
     /// The counterpart of what is put in or taken out by hand.
@@ -33,11 +35,12 @@ pub enum Role {
 }
 
 impl Role {
-    /// `wallet:<id>`, `rtp:out`, `rtp:settlement`, `adjustments`, `xout:<shard>`, `xin:<shard>`.
+    /// `wallet:<id>`, `rtp:out`, `card:in`, `rtp:settlement`, `adjustments`, `xout:<shard>`, `xin:<shard>`.
     pub fn name(self) -> String {
         match self {
             Self::Wallet(id) => format!("wallet:{id}"),
             Self::Out(rail) => format!("{rail}:out"),
+            Self::In(rail) => format!("{rail}:in"),
             Self::Settlement(rail) => format!("{rail}:settlement"),
             Self::Adjustments => "adjustments".to_owned(),
             Self::Xout(shard) => format!("xout:{shard}"),
@@ -55,6 +58,7 @@ impl Role {
             ("xout", shard) => shard.parse().ok().map(Self::Xout),
             ("xin", shard) => shard.parse().ok().map(Self::Xin),
             (rail, "out") => rail.parse().ok().map(Self::Out),
+            (rail, "in") => rail.parse().ok().map(Self::In),
             (rail, "settlement") => rail.parse().ok().map(Self::Settlement),
             _ => None,
         }
@@ -225,6 +229,7 @@ pub enum Place {
     /// The wallet that is paid.
     Destination,
     Out,
+    In,
     Settlement,
     Adjustments,
     Xout,
@@ -262,6 +267,16 @@ pub enum Movement {
     Settle,
     /// The rail refused it.
     Void,
+    /// The rail brought it back after it was settled: forced, to whoever paid.
+    Return,
+    /// From a rail: pending, and not available, until its funds are released.
+    HoldIn,
+    /// The rail released the funds: the hold is posted and settled in one step.
+    SettleIn,
+    /// The rail brings nothing.
+    VoidIn,
+    /// The rail took it back after it was released: forced, from whoever was paid.
+    ReturnIn,
     /// Put into a wallet by hand.
     Fund,
 }
@@ -270,7 +285,7 @@ impl Movement {
     /// The postings it is made of, in order.
     pub const fn rows(self) -> &'static [Row] {
         use Effect::{Held, HoldPosted, Posted, Voided};
-        use Place::{Adjustments, Destination, Out, Settlement, Source, Xin, Xout};
+        use Place::{Adjustments, Destination, In, Out, Settlement, Source, Xin, Xout};
         match self {
             Self::WalletToWallet => const { &[row(Step::Post, 0, Source, Destination, Posted)] },
             Self::HopOut => const { &[row(Step::Hop, 0, Source, Xout, Posted)] },
@@ -286,6 +301,32 @@ impl Movement {
                 }
             }
             Self::Void => const { &[row(Step::Void, 0, Source, Out, Voided)] },
+            Self::Return => {
+                const {
+                    &[
+                        row(Step::Forced, 0, Out, Source, Posted),
+                        row(Step::Forced, 2, Settlement, Out, Posted),
+                    ]
+                }
+            }
+            Self::HoldIn => const { &[row(Step::Hold, 0, In, Destination, Held)] },
+            Self::SettleIn => {
+                const {
+                    &[
+                        row(Step::Post, 0, In, Destination, HoldPosted),
+                        row(Step::Settle, 0, Settlement, In, Posted),
+                    ]
+                }
+            }
+            Self::VoidIn => const { &[row(Step::Void, 0, In, Destination, Voided)] },
+            Self::ReturnIn => {
+                const {
+                    &[
+                        row(Step::Forced, 0, Destination, In, Posted),
+                        row(Step::Forced, 2, In, Settlement, Posted),
+                    ]
+                }
+            }
             Self::Fund => const { &[row(Step::Post, 0, Adjustments, Destination, Posted)] },
         }
     }
@@ -303,11 +344,11 @@ pub const NOWHERE: Slot = Slot::MAX;
 
 /// The accounts that a movement may touch.
 #[derive(Clone, Copy, Debug)]
-pub struct Places([Slot; 7]);
+pub struct Places([Slot; 8]);
 
 impl Default for Places {
     fn default() -> Self {
-        Self([NOWHERE; 7])
+        Self([NOWHERE; 8])
     }
 }
 
@@ -469,6 +510,8 @@ pub enum HoldState {
     Posted,
     Voided,
     Canceled,
+    /// Posted, and taken back by the rail later.
+    Returned,
 }
 
 impl HoldState {
@@ -478,7 +521,7 @@ impl HoldState {
     }
     /// The state with this number.
     pub fn from_number(number: i64) -> Option<Self> {
-        let all = [Self::Open, Self::Posted, Self::Voided, Self::Canceled];
+        let all = [Self::Open, Self::Posted, Self::Voided, Self::Canceled, Self::Returned];
         all.into_iter().find(|state| state.number() == number)
     }
 }
@@ -494,17 +537,28 @@ pub enum Resolution {
     Contradiction,
 }
 
-/// Decides what a rail's word does to a hold. A hold is resolved once.
-pub fn resolve(hold: HoldState, said: RailState) -> Resolution {
+/// Decides what a rail's word does to a hold. A hold is resolved once; only what was posted can be
+/// returned, once.
+pub fn resolve(hold: HoldState, direction: Direction, said: RailState) -> Resolution {
+    let [settle, void, back] = match direction {
+        Direction::Out => [Movement::Settle, Movement::Void, Movement::Return],
+        Direction::In => [Movement::SettleIn, Movement::VoidIn, Movement::ReturnIn],
+    };
     let (state, movement) = match said {
         RailState::Pending => return Resolution::AlreadyDone,
-        RailState::Accepted => (HoldState::Posted, Movement::Settle),
-        RailState::Rejected => (HoldState::Voided, Movement::Void),
-        RailState::Canceled => (HoldState::Canceled, Movement::Void),
+        RailState::Accepted => (HoldState::Posted, settle),
+        RailState::Rejected => (HoldState::Voided, void),
+        RailState::Canceled => (HoldState::Canceled, void),
+        RailState::Returned => (HoldState::Returned, back),
     };
-    match hold {
-        HoldState::Open => Resolution::Done(state, movement),
-        resolved if resolved == state => Resolution::AlreadyDone,
+    match (hold, state) {
+        (HoldState::Open, HoldState::Returned) => Resolution::Contradiction,
+        (HoldState::Open, _) | (HoldState::Posted, HoldState::Returned) => {
+            Resolution::Done(state, movement)
+        }
+        (resolved, state) if resolved == state => Resolution::AlreadyDone,
+        // A late word of detail about what came back since.
+        (HoldState::Returned, HoldState::Posted) => Resolution::AlreadyDone,
         _ => Resolution::Contradiction,
     }
 }

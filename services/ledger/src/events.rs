@@ -9,7 +9,7 @@ use contracts::{
         HopStep, LedgerHop, LedgerPosted, LedgerRefused, LedgerReserved, PostedState,
         RefusedReason, WalletCreated,
     },
-    rails::{Rail, RailOutcome},
+    rails::{Direction, Rail, RailOutcome},
     transfers::{Party, TransferCancelRequested, TransferCreated},
 };
 use runtime::{Delivered, Fault, Handle, Work};
@@ -95,8 +95,8 @@ enum Road {
     Near(WalletId),
     /// To a wallet of that shard.
     Far(u32),
-    /// Out by a rail.
-    Out { rail: Rail, method: PaymentMethodId, version: i64 },
+    /// Out of the wallet by a rail, or into it.
+    ByRail { direction: Direction, rail: Rail, method: PaymentMethodId, version: i64 },
 }
 
 impl Road {
@@ -104,14 +104,16 @@ impl Road {
         match self {
             Self::Near(_) => Movement::WalletToWallet,
             Self::Far(_) => Movement::HopOut,
-            Self::Out { .. } => Movement::Hold,
+            Self::ByRail { direction: Direction::Out, .. } => Movement::Hold,
+            Self::ByRail { direction: Direction::In, .. } => Movement::HoldIn,
         }
     }
 }
 
 /// A transfer as the books see it.
 struct Request {
-    source: WalletId,
+    /// The wallet that pays, or is paid by a rail: the home.
+    wallet: WalletId,
     road: Road,
     origin: Origin,
 }
@@ -119,27 +121,32 @@ struct Request {
 impl Request {
     fn read(event: &TransferCreated, work: &Work<'_, '_>) -> Result<Self, Fault> {
         let poison = |what: &str| Fault::Poison(format!("{}: {what}", event.transfer_id));
-        let Party::Wallet { wallet_id: source, .. } = event.source else {
-            return Err(poison("money from outside cannot be moved yet"));
-        };
         if event.amount.value <= 0 {
             return Err(poison("an amount is above zero"));
         }
-        let shard = work.shard_of(source.bucket());
+        let (wallet, outside, direction) = match (&event.source, &event.destination) {
+            (Party::Wallet { wallet_id, .. }, other) => (*wallet_id, other, Direction::Out),
+            (outside, Party::Wallet { wallet_id, .. }) => (*wallet_id, outside, Direction::In),
+            _ => return Err(poison("money from outside to outside cannot be moved yet")),
+        };
+        let shard = work.shard_of(wallet.bucket());
         if work.shard_of(event.transfer_id.bucket()) != shard {
-            return Err(poison("a transfer's home is the shard of the wallet that pays"));
+            return Err(poison("a transfer's home is the shard of its wallet"));
         }
-        let road = match &event.destination {
+        let road = match outside {
             Party::Wallet { wallet_id, .. } => match work.shard_of(wallet_id.bucket()) {
                 same if same == shard => Road::Near(*wallet_id),
                 other => Road::Far(other),
             },
-            Party::External { payment_method_id, version, rail, .. } => {
-                Road::Out { rail: *rail, method: *payment_method_id, version: *version }
-            }
+            Party::External { payment_method_id, version, rail, .. } => Road::ByRail {
+                direction,
+                rail: *rail,
+                method: *payment_method_id,
+                version: *version,
+            },
         };
         let origin = Origin::new(event.transfer_id, 0, event.transfer_id.bucket(), shard);
-        Ok(Self { source, road, origin })
+        Ok(Self { wallet, road, origin })
     }
 }
 
@@ -200,9 +207,9 @@ impl Handle<TransferCreated> for Ledger {
         let wallets = requests.iter().flat_map(|request| {
             let destination = match request.road {
                 Road::Near(wallet) => Some(wallet),
-                Road::Far(_) | Road::Out { .. } => None,
+                Road::Far(_) | Road::ByRail { .. } => None,
             };
-            std::iter::once(request.source).chain(destination)
+            std::iter::once(request.wallet).chain(destination)
         });
         books.load_many(work.tx, wallets)?;
         let mut seen = Seen::load(work, &mut books, &requests)?;
@@ -227,16 +234,21 @@ fn create(
 ) -> Result<(), Fault> {
     let (data, origin) = (&event.data, &request.origin);
     let (amount, currency) = (data.amount.value, data.amount.currency);
-    let places = Places::default().with(Place::Source, books.wallet(request.source));
+    let wallet = books.wallet(request.wallet);
+    let pays = Places::default().with(Place::Source, wallet);
     let places = match request.road {
-        Road::Near(wallet) => places.with(Place::Destination, books.wallet(wallet)),
+        Road::Near(wallet) => pays.with(Place::Destination, books.wallet(wallet)),
         Road::Far(shard) => {
             let xout = books.system(work.tx, origin.shard, currency, Role::Xout(shard));
-            places.with(Place::Xout, xout.map_err(fault)?)
+            pays.with(Place::Xout, xout.map_err(fault)?)
         }
-        Road::Out { rail, .. } => {
+        Road::ByRail { direction: Direction::Out, rail, .. } => {
             let out = books.system(work.tx, origin.shard, currency, Role::Out(rail));
-            places.with(Place::Out, out.map_err(fault)?)
+            pays.with(Place::Out, out.map_err(fault)?)
+        }
+        Road::ByRail { direction: Direction::In, rail, .. } => {
+            let into = books.system(work.tx, origin.shard, currency, Role::In(rail));
+            Places::default().with(Place::Destination, wallet).with(Place::In, into.map_err(fault)?)
         }
     };
     let ask = Ask { movement: request.road.movement(), places, amount, currency };
@@ -245,9 +257,9 @@ fn create(
         Decision::Done(plan) => {
             books.record(origin, &plan);
             seen.note(books, id, origin.tail, &ask, true);
-            if let Road::Out { rail, .. } = request.road {
-                let wallet = request.source;
-                let hold = Hold { wallet, rail, currency, amount, state: HoldState::Open };
+            if let Road::ByRail { direction, rail, .. } = request.road {
+                let (wallet, state) = (request.wallet, HoldState::Open);
+                let hold = Hold { wallet, direction, rail, currency, amount, state };
                 holds.push(((origin.bucket, id, origin.tail), hold));
             }
             say_moved(work, event, request);
@@ -276,7 +288,7 @@ fn say_moved(work: &mut Work<'_, '_>, event: &Delivered<TransferCreated>, reques
             let destination = data.destination.wallet_id().expect("a far road ends in a wallet");
             let hop = LedgerHop {
                 transfer_id: data.transfer_id,
-                source: request.source,
+                source: request.wallet,
                 destination,
                 amount: data.amount,
                 step: HopStep::Credit,
@@ -284,7 +296,7 @@ fn say_moved(work: &mut Work<'_, '_>, event: &Delivered<TransferCreated>, reques
             };
             work.emit_traced(row, *shard, &hop, event.trace);
         }
-        Road::Out { rail, method, version } => {
+        Road::ByRail { direction, rail, method, version } => {
             let reserved = LedgerReserved {
                 transfer_id: data.transfer_id,
                 leg: 0,
@@ -293,6 +305,8 @@ fn say_moved(work: &mut Work<'_, '_>, event: &Delivered<TransferCreated>, reques
                 payment_method_id: *method,
                 version: *version,
                 source_account_id: data.source.account_id(),
+                direction: *direction,
+                destination_account_id: Some(data.destination.account_id()),
             };
             work.emit_traced(row, home, &reserved, event.trace);
         }
@@ -328,11 +342,12 @@ impl Handle<RailOutcome> for Ledger {
             let hold = holds.get_mut(&(key.1, key.2)).ok_or_else(|| {
                 Fault::Poison(format!("{} has an outcome but no hold", event.data.transfer_id))
             })?;
-            match resolve(hold.state, event.data.state) {
+            match resolve(hold.state, hold.direction, event.data.state) {
                 Resolution::Done(state, movement) => {
+                    let before = hold.state;
                     settle(work, &mut books, event, hold, movement)?;
                     hold.state = state;
-                    changed.push((key, state));
+                    changed.push((key, before, state));
                 }
                 Resolution::AlreadyDone => {}
                 Resolution::Contradiction => {
@@ -350,7 +365,7 @@ fn hold_key(outcome: &RailOutcome) -> (u8, i64, i64) {
     (id.bucket(), Movement::Hold.key(id.row(), outcome.leg), id.tail())
 }
 
-/// Posts and settles a hold, or voids it.
+/// Posts and settles a hold, voids it, or takes back what was posted.
 fn settle(
     work: &mut Work<'_, '_>,
     books: &mut Books,
@@ -364,19 +379,24 @@ fn settle(
     }
     let shard = work.shard_of(hold.wallet.bucket());
     let origin = Origin::new(data.transfer_id, data.leg, data.transfer_id.bucket(), shard);
-    let out = books.system(work.tx, shard, hold.currency, Role::Out(hold.rail)).map_err(fault)?;
-    let settlement = books.system(work.tx, shard, hold.currency, Role::Settlement(hold.rail));
-    let places = Places::default()
-        .with(Place::Source, books.wallet(hold.wallet))
-        .with(Place::Out, out)
-        .with(Place::Settlement, settlement.map_err(fault)?);
+    let mut own = |role| books.system(work.tx, shard, hold.currency, role).map_err(fault);
+    let places = Places::default().with(Place::Settlement, own(Role::Settlement(hold.rail))?);
+    let places = match hold.direction {
+        Direction::Out => places
+            .with(Place::Out, own(Role::Out(hold.rail))?)
+            .with(Place::Source, books.wallet(hold.wallet)),
+        Direction::In => places
+            .with(Place::In, own(Role::In(hold.rail))?)
+            .with(Place::Destination, books.wallet(hold.wallet)),
+    };
     let ask = Ask { movement, places, amount: hold.amount, currency: hold.currency };
     let Decision::Done(plan) = decide(books.accounts(), &ask, None) else {
         return Err(Fault::Poison(format!("the hold of {} cannot be resolved", data.transfer_id)));
     };
     books.record(&origin, &plan);
     let state = match movement {
-        Movement::Settle => PostedState::Posted,
+        Movement::Settle | Movement::SettleIn => PostedState::Posted,
+        Movement::Return | Movement::ReturnIn => PostedState::Reversed,
         _ => PostedState::Voided,
     };
     let posted = LedgerPosted { transfer_id: data.transfer_id, leg: data.leg, state };

@@ -101,6 +101,13 @@ pub static MIGRATIONS: &[Migration] = &[
         sqlite: late_tables!(sqlite, many, "ledger_by_account"),
         postgres: late_tables!(postgres, many, "ledger_by_account"),
     },
+    Migration {
+        owner: "ledger",
+        version: 3,
+        name: "inbound",
+        sqlite: "ALTER TABLE ledger_hold ADD COLUMN inbound INTEGER NOT NULL DEFAULT 0;",
+        postgres: "ALTER TABLE ledger_hold ADD COLUMN inbound BIGINT NOT NULL DEFAULT 0;",
+    },
 ];
 
 static NEW_ACCOUNT: Insert<12> = Insert::new(
@@ -193,7 +200,7 @@ static NEW_MARK: Insert<4> = Insert::new(
     [("id", Kind::Int), ("tail", Kind::Int), ("bucket", Kind::Int), ("verdict", Kind::Int)],
     OnConflict::None,
 );
-static NEW_HOLD: Insert<8> = Insert::new(
+static NEW_HOLD: Insert<9> = Insert::new(
     "ledger_hold",
     [
         ("id", Kind::Int),
@@ -204,10 +211,11 @@ static NEW_HOLD: Insert<8> = Insert::new(
         ("currency", Kind::Text),
         ("amount", Kind::Int),
         ("state", Kind::Int),
+        ("inbound", Kind::Int),
     ],
     OnConflict::None,
 );
-const HOLD: &[&str] = &["id", "tail", "wallet", "rail", "currency", "amount", "state"];
+const HOLD: &[&str] = &["id", "tail", "wallet", "rail", "currency", "amount", "state", "inbound"];
 static HOLDS: Select<3> = Select::new("ledger_hold", HOLD, THREE);
 static HOLD_STATE: Update<4, 1> = Update::new(
     "ledger_hold",

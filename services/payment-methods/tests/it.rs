@@ -485,6 +485,8 @@ async fn a_hard_refusal_ends_the_bank_account_once() {
             failure_code: None,
             reference: None,
             payment_method_id: method,
+            stage: None,
+            reason: None,
         };
         platform.running.platform.commit(Report(event)).await.unwrap();
     };

@@ -29,24 +29,81 @@ pub enum MethodType {
     MoovWallet,
     #[n(1)]
     RtpCredit,
+    #[n(2)]
+    AchDebitFund,
+    #[n(3)]
+    AchDebitCollect,
+    #[n(4)]
+    AchCreditStandard,
+    #[n(5)]
+    AchCreditSameDay,
+    #[n(6)]
+    CardPayment,
+    #[n(7)]
+    PullFromCard,
+    #[n(8)]
+    PushToCard,
 }
 
 impl MethodType {
+    const ALL: [Self; 9] = [
+        Self::MoovWallet,
+        Self::RtpCredit,
+        Self::AchDebitFund,
+        Self::AchDebitCollect,
+        Self::AchCreditStandard,
+        Self::AchCreditSameDay,
+        Self::CardPayment,
+        Self::PullFromCard,
+        Self::PushToCard,
+    ];
     /// Moov's name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MoovWallet => "moov-wallet",
             Self::RtpCredit => "rtp-credit",
+            Self::AchDebitFund => "ach-debit-fund",
+            Self::AchDebitCollect => "ach-debit-collect",
+            Self::AchCreditStandard => "ach-credit-standard",
+            Self::AchCreditSameDay => "ach-credit-same-day",
+            Self::CardPayment => "card-payment",
+            Self::PullFromCard => "pull-from-card",
+            Self::PushToCard => "push-to-card",
         }
     }
     /// The type with Moov's name, where a transfer can use it.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::MoovWallet, Self::RtpCredit].into_iter().find(|kind| kind.as_str() == name)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
     /// Whether money may come from it.
     pub fn is_source(self) -> bool {
-        self == Self::MoovWallet
+        use MethodType::{AchDebitCollect, AchDebitFund, CardPayment, MoovWallet, PullFromCard};
+        matches!(self, MoovWallet | AchDebitFund | AchDebitCollect | CardPayment | PullFromCard)
     }
+    /// Whether money may go to it.
+    pub fn is_destination(self) -> bool {
+        self == Self::MoovWallet || !self.is_source()
+    }
+    /// The rail that moves it; none between wallets.
+    pub fn rail(self) -> Option<Rail> {
+        match self {
+            Self::MoovWallet => None,
+            Self::RtpCredit => Some(Rail::Rtp),
+            Self::AchDebitFund
+            | Self::AchDebitCollect
+            | Self::AchCreditStandard
+            | Self::AchCreditSameDay => Some(Rail::Ach),
+            Self::CardPayment | Self::PullFromCard | Self::PushToCard => Some(Rail::Card),
+        }
+    }
+}
+
+/// Whether money can go from a method of one type to one of another, where each may be on its side.
+pub fn may_pay(source: MethodType, destination: MethodType) -> Result<(), &'static str> {
+    if source == MethodType::MoovWallet || destination == MethodType::MoovWallet {
+        return Ok(());
+    }
+    Err("money from outside can go to a wallet only")
 }
 
 /// One side of a transfer, frozen when it was accepted.
@@ -143,6 +200,22 @@ pub struct Detail {
     /// Something contradicted what was final: a person has to look.
     #[n(4)]
     pub alarm: bool,
+    /// The stages that the rail named, in order, each with its time: [`STAGES_MOST`] at most.
+    #[n(5)]
+    #[cbor(default)]
+    pub stages: Vec<Stage>,
+}
+
+/// Stages that are remembered of one transfer; a rail has half a dozen.
+const STAGES_MOST: usize = 16;
+
+/// A stage of a rail and when we heard of it.
+#[derive(Clone, PartialEq, Debug, minicbor::Encode, minicbor::Decode)]
+pub struct Stage {
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub at: i64,
 }
 
 /// A rail's word on a transfer.
@@ -158,6 +231,12 @@ pub struct RailWord {
     pub failure_code: Option<String>,
     #[n(4)]
     pub reference: Option<String>,
+    /// How far it is, in the rail's own words.
+    #[n(5)]
+    pub stage: Option<String>,
+    /// What the network's code means.
+    #[n(6)]
+    pub reason: Option<String>,
 }
 
 impl From<&RailOutcome> for RailWord {
@@ -168,6 +247,8 @@ impl From<&RailOutcome> for RailWord {
             network_code: outcome.network_code.clone(),
             failure_code: outcome.failure_code.clone(),
             reference: outcome.reference.clone(),
+            stage: outcome.stage.clone(),
+            reason: outcome.reason.clone(),
         }
     }
 }
@@ -317,22 +398,34 @@ fn ended(state: Progress, outside: Option<End>, now: Timestamp) -> Decision {
             };
             with_failure(moved(&state, TransferStatus::Failed, now), Some(failure))
         }
-        Some(RailState::Accepted) => Decision::Alarm("accepted money was released"),
+        Some(RailState::Accepted | RailState::Returned) => {
+            Decision::Alarm("accepted money was released")
+        }
         Some(RailState::Pending) | None => Decision::Done(state),
     }
 }
 
 fn rail(state: &Progress, outside: Option<End>, word: &RailWord, now: Timestamp) -> Decision {
-    use RailState::{Accepted, Canceled, Pending, Rejected};
+    use RailState::{Accepted, Canceled, Pending, Rejected, Returned};
     let known = state.detail.rail.as_ref().map(|word| word.state);
     let unsettled = matches!(state.status, TransferStatus::Failed | TransferStatus::Canceled);
     match (known, word.state) {
-        (Some(Accepted | Rejected | Canceled), Pending) => return Decision::AlreadyDone,
-        (Some(known), new) if known == new && new != Pending => return Decision::AlreadyDone,
-        (Some(Accepted), Canceled) | (Some(Rejected), Accepted | Canceled) => {
+        (Some(Accepted | Rejected | Canceled | Returned), Pending) | (Some(Returned), Accepted) => {
+            return Decision::AlreadyDone;
+        }
+        // The same again, unless it says more: an entry that settled, and was corrected.
+        (Some(known), new) if known == new && new != Pending => {
+            let stage = state.detail.rail.as_ref().and_then(|word| word.stage.as_deref());
+            if word.stage.is_none() || word.stage.as_deref() == stage {
+                return Decision::AlreadyDone;
+            }
+        }
+        (Some(Accepted | Returned), Canceled)
+        | (Some(Rejected), Accepted | Canceled | Returned)
+        | (Some(Returned), Rejected) => {
             return Decision::Alarm("the rail contradicts its final word");
         }
-        (Some(Canceled), Accepted | Rejected) => {
+        (Some(Canceled), Accepted | Rejected | Returned) => {
             return Decision::Alarm("the rail went on with what it had cancelled");
         }
         (_, Accepted) if unsettled => {
@@ -342,6 +435,11 @@ fn rail(state: &Progress, outside: Option<End>, word: &RailWord, now: Timestamp)
         _ => {}
     }
     let mut next = state.clone();
+    if let Some(stage) = &word.stage
+        && next.detail.stages.len() < STAGES_MOST
+    {
+        next.detail.stages.push(Stage { name: stage.clone(), at: now.0 });
+    }
     next.detail.rail = Some(word.clone());
     ended(next, outside, now)
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use contracts::{
     Currency,
     ids::{WalletId, from_parts},
-    rails::{Rail, RailState},
+    rails::{Direction, Rail, RailState},
 };
 use proptest::prelude::*;
 
@@ -27,6 +27,7 @@ impl Books {
         let number = i64::try_from(self.accounts.len()).unwrap() + 1;
         let role = match name {
             "out" => Role::Out(Rail::Rtp),
+            "in" => Role::In(Rail::Rtp),
             "settlement" => Role::Settlement(Rail::Rtp),
             "adjustments" => Role::Adjustments,
             "xout" => Role::Xout(1),
@@ -46,6 +47,7 @@ impl Books {
             .with(Place::Destination, self.slot(to));
         for (place, name) in [
             (Place::Out, "out"),
+            (Place::In, "in"),
             (Place::Settlement, "settlement"),
             (Place::Adjustments, "adjustments"),
             (Place::Xout, "xout"),
@@ -99,6 +101,11 @@ fn movement(name: &str) -> Movement {
         "hold" => Movement::Hold,
         "settle" => Movement::Settle,
         "void" => Movement::Void,
+        "return" => Movement::Return,
+        "hold-in" => Movement::HoldIn,
+        "settle-in" => Movement::SettleIn,
+        "void-in" => Movement::VoidIn,
+        "return-in" => Movement::ReturnIn,
         "fund" => Movement::Fund,
         other => panic!("no movement {other}"),
     }
@@ -253,6 +260,61 @@ fn holds() {
 }
 
 #[test]
+fn money_that_comes_back() {
+    check(
+        "account a          USD 0 1000 0
+         account out        USD
+         account settlement USD
+         do hold   a - 300 -> done
+         do settle a - 300 -> done
+         do return a - 300 -> done
+         = a          1000 300 1300 300 300
+         = out           0 600  600 300 300
+         = settlement    0 300  300   0   0",
+    );
+}
+
+#[test]
+fn money_from_a_rail() {
+    // Pending money is not available; what is taken back may leave less than nothing.
+    check(
+        "account a          USD 0 100 0
+         account b          USD
+         account in         USD
+         account settlement USD
+         do hold-in   - a 300 -> done
+         = a           100   0 100 300   0
+         do transfer  a b 101 -> InsufficientFunds
+         do hold-in   - a 50  -> done
+         do void-in   - a 50  -> done
+         do settle-in - a 300 -> done
+         = a           400   0 400 350 350
+         = in            0 300 300 350 350
+         = settlement -300 300   0   0   0
+         do transfer  a b 350 -> done
+         do return-in - a 300 -> done
+         = a          -250 650 400 350 350
+         = in            0 600 600 350 350
+         = settlement    0 300 300   0   0
+         do transfer  a b 1 -> InsufficientFunds",
+    );
+}
+
+#[test]
+fn pending_money_has_room_to_arrive() {
+    check(
+        "account a  USD 0 max-10 0
+         account in USD
+         account settlement USD
+         do hold-in - a 11 -> Overflow
+         do hold-in - a 10 -> done
+         do hold-in - a 1  -> Overflow
+         do settle-in - a 10 -> done
+         = a max 0 max 10 10",
+    );
+}
+
+#[test]
 fn a_hold_that_was_granted_never_fails_later() {
     // The room for a posting is taken when it is held.
     check(
@@ -289,22 +351,32 @@ fn hops() {
 
 #[test]
 fn a_rail_decides_once() {
-    use HoldState::{Canceled, Open, Posted, Voided};
-    let all = [RailState::Pending, RailState::Accepted, RailState::Rejected, RailState::Canceled];
+    use HoldState::{Canceled, Open, Posted, Returned, Voided};
+    let all = [
+        RailState::Pending,
+        RailState::Accepted,
+        RailState::Rejected,
+        RailState::Canceled,
+        RailState::Returned,
+    ];
     let shown = |resolution| match resolution {
         Resolution::Done(state, _) => format!("{state:?}"),
         Resolution::AlreadyDone => "-".to_owned(),
         Resolution::Contradiction => "alarm".to_owned(),
     };
-    let table: Vec<(HoldState, [&str; 4])> = vec![
-        // said:     Pending  Accepted  Rejected  Canceled
-        (Open, ["-", "Posted", "Voided", "Canceled"]),
-        (Posted, ["-", "-", "alarm", "alarm"]),
-        (Voided, ["-", "alarm", "-", "alarm"]),
-        (Canceled, ["-", "alarm", "alarm", "-"]),
+    let table: Vec<(HoldState, [&str; 5])> = vec![
+        // said:     Pending  Accepted  Rejected  Canceled  Returned
+        (Open, ["-", "Posted", "Voided", "Canceled", "alarm"]),
+        (Posted, ["-", "-", "alarm", "alarm", "Returned"]),
+        (Voided, ["-", "alarm", "-", "alarm", "alarm"]),
+        (Canceled, ["-", "alarm", "alarm", "-", "alarm"]),
+        (Returned, ["-", "-", "alarm", "alarm", "-"]),
     ];
-    for (state, expected) in table {
-        assert_eq!(all.map(|said| shown(resolve(state, said))), expected, "{state:?}");
+    for direction in [Direction::Out, Direction::In] {
+        for (state, expected) in &table {
+            let found = all.map(|said| shown(resolve(*state, direction, said)));
+            assert_eq!(found, *expected, "{state:?} {direction:?}");
+        }
     }
 }
 
@@ -326,6 +398,7 @@ fn names_are_read_back() {
     let all = [
         wallet,
         Role::Out(Rail::Rtp),
+        Role::In(Rail::Card),
         Role::Settlement(Rail::Ach),
         Role::Adjustments,
         Role::Xout(63),
@@ -334,14 +407,14 @@ fn names_are_read_back() {
     for role in all {
         assert_eq!(Role::from_name(&role.name()), Some(role));
     }
-    for name in ["", "wallet", "wallet:x", "rtp:in", "xout:", "xout:-1", "adjustments:"] {
+    for name in ["", "wallet", "wallet:x", "rtp:inn", "xout:", "xout:-1", "adjustments:"] {
         assert_eq!(Role::from_name(name), None, "{name}");
     }
 }
 
 /// One random command: movement, source, destination, amount.
 fn commands() -> impl Strategy<Value = Vec<(u8, usize, usize, i64)>> {
-    prop::collection::vec((0_u8..8, 0_usize..4, 0_usize..4, 1_i64..2_000), 1..120)
+    prop::collection::vec((0_u8..11, 0_usize..4, 0_usize..4, 1_i64..2_000), 1..120)
 }
 
 proptest! {
@@ -350,12 +423,29 @@ proptest! {
     fn random_movements(commands in commands()) {
         let mut books = Books::default();
         let wallets = ["a", "b", "c", "d"];
-        let own = ["out", "settlement", "adjustments", "xout", "xin"];
+        let own = ["out", "in", "settlement", "adjustments", "xout", "xin"];
         wallets.iter().chain(&own).for_each(|name| books.open(name, "USD", Balance::default()));
         let mut model = [0_i64; 4];
         let mut open: Vec<(usize, i64)> = Vec::new();
+        let mut coming: Vec<(usize, i64)> = Vec::new();
         for (which, from, to, amount) in commands {
             let before: Vec<Balance> = books.accounts.iter().map(|a| a.balance).collect();
+            if which >= 8 {
+                // Money that comes in: pending, then there or gone.
+                let (movement, to, amount) = match (which, coming.first()) {
+                    (9, Some((to, amount))) => (Movement::SettleIn, *to, *amount),
+                    (10, Some((to, amount))) => (Movement::VoidIn, *to, *amount),
+                    _ => (Movement::HoldIn, to, amount),
+                };
+                let ask = books.ask(movement, "-", wallets[to], amount);
+                prop_assert_eq!(books.decide(&ask, None), "done");
+                match movement {
+                    Movement::HoldIn => coming.push((to, amount)),
+                    Movement::SettleIn => { model[to] += amount; coming.remove(0); }
+                    _ => { coming.remove(0); }
+                }
+                continue;
+            }
             let (movement, from, amount) = match (which, open.is_empty()) {
                 (0, _) => (Movement::Fund, from, amount),
                 (1, _) => (Movement::Hold, from, amount),

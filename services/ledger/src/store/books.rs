@@ -13,7 +13,7 @@ use std::{
 use contracts::{
     Currency, Timestamp,
     ids::{AccountId, TransferId, WalletId},
-    rails::Rail,
+    rails::{Direction, Rail},
 };
 use store::{
     Engine, Result, Sql, Tx, Value,
@@ -94,7 +94,9 @@ impl Origin {
 /// A hold as it is stored.
 #[derive(Clone, Debug)]
 pub struct Hold {
+    /// The wallet that pays, or is paid.
     pub wallet: WalletId,
+    pub direction: Direction,
     pub rail: Rail,
     pub currency: Currency,
     pub amount: i64,

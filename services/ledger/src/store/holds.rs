@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{Currency, ids::WalletId};
+use contracts::{Currency, ids::WalletId, rails::Direction};
 use store::{Result, Tx, Value};
 use uuid::Uuid;
 
@@ -29,6 +29,7 @@ impl Books {
                 Value::Text(hold.currency.as_str()),
                 hold.amount.into(),
                 hold.state.number().into(),
+                inbound(hold.direction),
             ]
         })?;
         Ok(())
@@ -47,25 +48,35 @@ impl Books {
                 currency: Currency::new(row.text(4)?).ok_or_else(bad)?,
                 amount: row.int(5)?,
                 state: HoldState::from_number(row.int(6)?).ok_or_else(bad)?,
+                direction: if row.int(7)? == 0 { Direction::Out } else { Direction::In },
             };
             Ok(((row.int(0)?, row.int(1)?), hold))
         })?;
         Ok(rows.into_iter().collect())
     }
-    /// Resolves open holds; each is resolved once.
-    pub fn update_holds(&self, tx: &mut Tx<'_>, holds: &[(Triple, HoldState)]) -> Result<()> {
+    /// Moves holds from one state to the next; each is resolved once.
+    pub fn update_holds(
+        &self,
+        tx: &mut Tx<'_>,
+        holds: &[(Triple, HoldState, HoldState)],
+    ) -> Result<()> {
         if holds.is_empty() {
             return Ok(());
         }
-        let hits = tx.update_many(&HOLD_STATE, holds, |(key, state)| {
+        let hits = tx.update_many(&HOLD_STATE, holds, |(key, before, after)| {
             let [bucket, id, tail] = triple(key);
-            ([bucket, id, tail, HoldState::Open.number().into()], [state.number().into()])
+            ([bucket, id, tail, before.number().into()], [after.number().into()])
         })?;
         if hits != holds.len() as u64 {
             return Err(store::Error::Other("a hold was resolved by another process".to_owned()));
         }
         Ok(())
     }
+}
+
+/// Which way the money of a hold goes, as it is stored.
+fn inbound<'v>(direction: Direction) -> Value<'v> {
+    i64::from(direction == Direction::In).into()
 }
 
 pub(super) fn triple<'k>(key: &Triple) -> [Value<'k>; 3] {

@@ -6,6 +6,7 @@ use contracts::{
     Currency, Timestamp,
     ids::{TransferId, WalletId},
     ledger::{ChainHead, JournalQuery, LedgerAccount, Posting, WalletTransaction},
+    rails::Rail,
 };
 use store::{
     Engine, Kind, Result, Row, Select, Sql, Tx, Value,
@@ -357,14 +358,18 @@ fn transaction(
     at: Timestamp,
 ) -> WalletTransaction {
     let debited = row.debit == account.number;
+    let forced = Step::of_key(row.id) == Step::Forced;
     let kind = match other.role {
         Role::Wallet(_) | Role::Xout(_) | Role::Xin(_) => "wallet-transfer",
-        Role::Out(_) | Role::Settlement(_) if debited => "payout",
-        Role::Out(_) | Role::Settlement(_) => "top-up",
+        Role::Out(Rail::Ach) | Role::In(Rail::Ach) if forced => "ach-reversal",
+        Role::In(Rail::Card) if forced => "card-reversal",
+        Role::In(Rail::Card) => "card-payment",
+        Role::Out(_) | Role::In(_) | Role::Settlement(_) if debited => "payout",
+        Role::Out(_) | Role::In(_) | Role::Settlement(_) => "top-up",
         Role::Adjustments => "adjustment",
     };
     let status = match hold.and_then(HoldState::from_number) {
-        None | Some(HoldState::Posted) => "completed",
+        None | Some(HoldState::Posted | HoldState::Returned) => "completed",
         Some(HoldState::Open) => "pending",
         Some(HoldState::Voided) => "failed",
         Some(HoldState::Canceled) => "canceled",

@@ -24,11 +24,11 @@ static SEALS: Sql = Sql::new(
      WHERE (shard, sequence) > ($1, $2) ORDER BY shard, sequence LIMIT $3",
 );
 static HOLDS_SQLITE: Sql = Sql::new(
-    "SELECT bucket, id, tail, wallet, amount, state FROM ledger_hold \
+    "SELECT bucket, id, tail, wallet, amount, state, inbound FROM ledger_hold \
      WHERE id > $1 ORDER BY id LIMIT $2",
 );
 static HOLDS_POSTGRES: Sql = Sql::new(
-    "SELECT bucket, id, tail, wallet, amount, state FROM ledger_hold \
+    "SELECT bucket, id, tail, wallet, amount, state, inbound FROM ledger_hold \
      WHERE (bucket, id, tail) > ($1, $2, $3) ORDER BY bucket, id, tail LIMIT $4",
 );
 
@@ -40,6 +40,7 @@ struct HoldRow {
     wallet: Vec<u8>,
     amount: i64,
     state: Option<HoldState>,
+    inbound: bool,
 }
 
 fn read_hold(row: &Row<'_>) -> Result<HoldRow> {
@@ -50,6 +51,7 @@ fn read_hold(row: &Row<'_>) -> Result<HoldRow> {
         wallet: row.blob(3)?.to_vec(),
         amount: row.int(4)?,
         state: HoldState::from_number(row.int(5)?),
+        inbound: row.int(6)? != 0,
     })
 }
 
@@ -346,7 +348,7 @@ fn clearing_is_in_flight(
 fn check_hold(hold: &HoldRow, found: Steps, findings: &mut Findings) {
     let (posted, voided) = match hold.state {
         Some(HoldState::Open) => (0, 0),
-        Some(HoldState::Posted) => (hold.amount, 0),
+        Some(HoldState::Posted | HoldState::Returned) => (hold.amount, 0),
         Some(HoldState::Voided | HoldState::Canceled) => (0, hold.amount),
         None => (-1, -1),
     };
@@ -368,7 +370,8 @@ fn held_iff_open(
     fold: &Fold,
 ) -> Result<Checked> {
     let mut findings = Findings::default();
-    let mut open: BTreeMap<Vec<u8>, i128> = BTreeMap::new();
+    // By wallet: what is held on its way out, and on its way in.
+    let mut open: BTreeMap<Vec<u8>, [i128; 2]> = BTreeMap::new();
     let mut steps = fold.holds.clone();
     let mut page = holds_after(tx, None)?;
     while !page.is_empty() {
@@ -376,7 +379,8 @@ fn held_iff_open(
             let found = steps.remove(&(hold.id & !0x3f, hold.tail)).unwrap_or_default();
             check_hold(hold, found, &mut findings);
             if hold.state == Some(HoldState::Open) {
-                *open.entry(hold.wallet.clone()).or_default() += i128::from(hold.amount);
+                let sums = open.entry(hold.wallet.clone()).or_default();
+                sums[usize::from(hold.inbound)] += i128::from(hold.amount);
             }
         }
         page = holds_after(tx, page.last())?;
@@ -388,10 +392,17 @@ fn held_iff_open(
     for (number, account) in accounts {
         let Role::Wallet(id) = account.role else { continue };
         let Some(balance) = balances.get(number) else { continue };
-        let held = i128::from(balance.debits_held) - i128::from(balance.debits_released);
-        let holds = open.remove(id.as_bytes().as_slice()).unwrap_or(0);
+        let held = [
+            i128::from(balance.debits_held) - i128::from(balance.debits_released),
+            i128::from(balance.credits_held) - i128::from(balance.credits_released),
+        ];
+        let holds = open.remove(id.as_bytes().as_slice()).unwrap_or_default();
         findings.check(held == holds, || {
-            format!("{} has {held} held, its open holds are {holds}", title(account))
+            let ([out, into], [held_out, held_in]) = (holds, held);
+            format!(
+                "{} has {held_out} held out and {held_in} in, its open holds are {out} and {into}",
+                title(account)
+            )
         });
     }
     for wallet in open.into_keys() {

@@ -42,6 +42,7 @@ pub enum Said {
     Reserved,
     Posted,
     Voided,
+    Reversed,
     Refused(u8),
 }
 
@@ -93,6 +94,8 @@ emits! {
 pub enum To {
     Wallet(WalletId),
     Bank,
+    /// Not to anywhere: from a card into the wallet.
+    FromCard,
 }
 
 /// Makes transfers as the transfers service would: fresh ids with the bucket of who pays.
@@ -125,19 +128,22 @@ impl Commit<Move> for Double {
 
 pub fn created(id: TransferId, source: WalletId, to: To, amount: i64) -> TransferCreated {
     let account_id = account(1);
-    let destination = match to {
-        To::Wallet(wallet_id) => Party::Wallet { account_id, wallet_id },
-        To::Bank => Party::External {
-            account_id,
-            payment_method_id: PaymentMethodId(from_parts(77, 77)),
-            version: 3,
-            rail: Rail::Rtp,
-        },
+    let mine = Party::Wallet { account_id, wallet_id: source };
+    let outside = |rail| Party::External {
+        account_id,
+        payment_method_id: PaymentMethodId(from_parts(77, 77)),
+        version: 3,
+        rail,
+    };
+    let (source, destination) = match to {
+        To::Wallet(wallet_id) => (mine, Party::Wallet { account_id, wallet_id }),
+        To::Bank => (mine, outside(Rail::Rtp)),
+        To::FromCard => (outside(Rail::Card), mine),
     };
     TransferCreated {
         transfer_id: id,
         facilitator_id: account_id,
-        source: Party::Wallet { account_id, wallet_id: source },
+        source,
         destination,
         amount: Amount::new(amount, USD),
     }
@@ -166,7 +172,7 @@ listens! {
     LedgerPosted, |event| match event.state {
         PostedState::Posted => Said::Posted,
         PostedState::Voided => Said::Voided,
-        PostedState::Reversed => unreachable!("nothing is reversed yet"),
+        PostedState::Reversed => Said::Reversed,
     };
 }
 
@@ -318,8 +324,12 @@ impl Harness {
     }
     /// The rail's word on a transfer; what the ledger says to it, if it says something.
     pub fn outcome(&self, id: TransferId, state: RailState) -> Option<Said> {
+        self.hears(outcome(id, state))
+    }
+    /// The same of any outcome.
+    pub fn hears(&self, outcome: RailOutcome) -> Option<Said> {
         let before = self.double.said.lock().len();
-        self.emit(vec![outcome(id, state)]);
+        self.emit(vec![outcome]);
         self.settle();
         self.double.said.lock().get(before).map(|said| said.1)
     }
@@ -424,15 +434,21 @@ impl Harness {
 }
 
 pub fn outcome(id: TransferId, state: RailState) -> RailOutcome {
+    outcome_of(id, Rail::Rtp, state)
+}
+
+pub fn outcome_of(id: TransferId, rail: Rail, state: RailState) -> RailOutcome {
     RailOutcome {
         transfer_id: id,
         leg: 0,
-        rail: Rail::Rtp,
+        rail,
         state,
         network_code: None,
         failure_code: None,
         reference: None,
         payment_method_id: None,
+        stage: None,
+        reason: None,
     }
 }
 

@@ -4,18 +4,24 @@ use std::collections::BTreeMap;
 
 use contracts::{
     ids::{CancellationId, TransferId, WalletId, from_parts},
-    rails::RailState::{Accepted, Canceled, Pending, Rejected},
+    rails::{
+        Rail,
+        RailState::{Accepted, Canceled, Pending, Rejected, Returned},
+    },
     transfers::TransferCancelRequested,
 };
 
 use crate::harness::{
     Bed, Harness, NO_FUNDS, NO_WALLET, OVERFLOW, Said, To, account, created, on_both, outcome,
+    outcome_of,
 };
 
 on_both! {
     wallet_to_wallet: 1;
     wallet_to_wallet_between_shards: 64;
     by_rail: 4;
+    from_a_rail: 4;
+    brought_back: 4;
     delivered_twice: 4;
     poison_is_a_dead_letter: 1;
     random_with_one_shard: 1;
@@ -143,6 +149,54 @@ fn by_rail(bed: &Bed) {
     assert_eq!(bed.faults(), BTreeMap::new());
 }
 
+/// What a rail is to bring is pending until its funds are released; what it takes back is forced.
+fn from_a_rail(bed: &Bed) {
+    let harness = Harness::start(bed);
+    let a = harness.people(1, 1_000)[0];
+    let hears = |id, state| harness.hears(outcome_of(id, Rail::Card, state));
+    let (first, said) = harness.one(a, To::FromCard, 300);
+    assert_eq!((said, harness.available(a)), (Said::Reserved, 1_000));
+    let (second, _) = harness.one(a, To::FromCard, 50);
+    let (first, second) = (first.transfer_id, second.transfer_id);
+    assert_eq!(hears(first, Pending), None);
+    assert_eq!(hears(second, Rejected), Some(Said::Voided));
+    assert_eq!(hears(second, Returned), None, "an alarm, and nothing");
+    assert_eq!(harness.available(a), 1_000);
+    assert_eq!(hears(first, Accepted), Some(Said::Posted));
+    assert_eq!(harness.available(a), 1_300);
+    assert_eq!(harness.one(a, To::Bank, 1_200).1, Said::Reserved);
+    assert_eq!(hears(first, Returned), Some(Said::Reversed));
+    assert_eq!(hears(first, Returned), None);
+    assert_eq!(hears(first, Accepted), None);
+    assert_eq!(harness.available(a), -200, "a forced entry takes a wallet below its limit");
+    let books = harness.get("/ledger/accounts");
+    let find = |name: &str| {
+        let all = books.as_array().unwrap();
+        let one = all.iter().find(|account| account["name"] == name).unwrap();
+        (one["debitsPosted"].as_i64().unwrap(), one["creditsPosted"].as_i64().unwrap())
+    };
+    assert_eq!([find("card:in"), find("card:settlement")], [(600, 600), (300, 300)]);
+    assert_eq!(harness.dead_letters(), 0);
+    harness.stop();
+    assert_eq!(bed.faults(), BTreeMap::new());
+}
+
+/// What a rail took for good and brings back later goes to the wallet that paid.
+fn brought_back(bed: &Bed) {
+    let harness = Harness::start(bed);
+    let a = harness.people(1, 1_000)[0];
+    let paid = harness.one(a, To::Bank, 400).0.transfer_id;
+    assert_eq!(harness.outcome(paid, Returned), None, "not before it was paid");
+    assert_eq!(harness.outcome(paid, Accepted), Some(Said::Posted));
+    assert_eq!(harness.available(a), 600);
+    assert_eq!(harness.outcome(paid, Returned), Some(Said::Reversed));
+    assert_eq!(harness.outcome(paid, Returned), None);
+    assert_eq!(harness.available(a), 1_000);
+    assert_eq!(harness.dead_letters(), 0);
+    harness.stop();
+    assert_eq!(bed.faults(), BTreeMap::new());
+}
+
 /// Every event a second time, in one batch with new ones and alone: the books stay as they are and
 /// nothing is said twice.
 fn delivered_twice(bed: &Bed) {
@@ -204,11 +258,9 @@ fn poison_is_a_dead_letter(bed: &Bed) {
     harness.settle();
     assert_eq!(harness.available(people[0]), 989);
     assert_eq!(harness.available(people[1]), 991);
-    // Money from outside cannot be moved yet.
-    std::mem::swap(&mut bad.source, &mut bad.destination);
+    // No transfers service emits an amount of nothing.
     bad.transfer_id = TransferId(from_parts(bad.transfer_id.row() + 1, 9));
-    let event = created(bad.transfer_id, people[0], To::Bank, 1);
-    bad.source = event.destination;
+    bad.amount.value = 0;
     let said = harness.double.said.lock().len();
     harness.emit(vec![bad]);
     harness.wait(|| harness.dead_letters() == 2);

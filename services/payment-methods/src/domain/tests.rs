@@ -244,6 +244,8 @@ fn hard_refusals() {
         failure_code: None,
         reference: None,
         payment_method_id: None,
+        stage: None,
+        reason: None,
     };
     for code in ["AC03", "AC04", "AC06", "AC14", "MD07"] {
         assert!(is_hard_refusal(&outcome(Rail::Rtp, RailState::Rejected, Some(code))), "{code}");

@@ -21,8 +21,17 @@ fn word(state: RailState) -> Input {
         RailState::Accepted => (code("ACTC"), None),
         RailState::Rejected => (code("AC04"), code("account-closed")),
         RailState::Canceled => (None, None),
+        RailState::Returned => (code("R01"), None),
     };
-    Input::Rail(RailWord { rail: Rail::Rtp, state, network_code, failure_code, reference: None })
+    Input::Rail(RailWord {
+        rail: Rail::Rtp,
+        state,
+        network_code,
+        failure_code,
+        reference: None,
+        stage: None,
+        reason: None,
+    })
 }
 
 fn input(name: &str) -> Input {
@@ -39,6 +48,15 @@ fn input(name: &str) -> Input {
         "accepted" => word(RailState::Accepted),
         "rejected" => word(RailState::Rejected),
         "canceled" => word(RailState::Canceled),
+        "returned" => word(RailState::Returned),
+        "corrected" => match word(RailState::Accepted) {
+            Input::Rail(word) => {
+                let code = |text: &str| Some(text.to_owned());
+                let (network_code, stage) = (code("C01"), code("corrected"));
+                Input::Rail(RailWord { network_code, stage, ..word })
+            }
+            _ => unreachable!(),
+        },
         other => panic!("no such input {other}"),
     }
 }
@@ -97,6 +115,9 @@ reserved voided   |                     | destination | pending   | -           
 called-off        | canceled            | destination | canceled  | -                         | -
 no-funds          | canceled            | destination | failed    | wallet-insufficient-funds | -
 reserved posted reversed | accepted rejected | destination | reversed | -                   | AC04
+reserved posted reversed | accepted returned | destination | reversed | -                   | R01
+reserved posted reversed | accepted returned | source      | reversed | -                   | R01
+reserved posted   | accepted corrected corrected | destination | completed | -                | C01
 posted            |                     | none        | completed | -                         | -
 no-funds          |                     | none        | failed    | wallet-insufficient-funds | -
 no-wallet         |                     | none        | failed    | processing-error          | -
@@ -138,9 +159,12 @@ fn everything_said_twice_changes_nothing() {
         let mut said: Vec<&str> = columns.next().unwrap().split_whitespace().collect();
         said.extend(columns.next().unwrap().split_whitespace());
         let outside = Some(End::Destination);
-        let (once, ways, _) = run(&said, outside);
+        let (mut once, ways, _) = run(&said, outside);
         let twice: Vec<&str> = said.iter().flat_map(|name| [*name, *name]).collect();
-        let (again, ways_again, _) = run(&twice, outside);
+        let (mut again, ways_again, _) = run(&twice, outside);
+        // The clock of a run is the number of its inputs.
+        let stages = once.detail.stages.iter_mut().chain(&mut again.detail.stages);
+        stages.for_each(|stage| stage.at = 0);
         assert_eq!((again.status, &again.detail), (once.status, &once.detail), "{line}");
         assert_eq!(ways, ways_again, "{line}");
     }
@@ -159,6 +183,8 @@ reserved voided canceled   | accepted
 reserved accepted posted   | canceled
 reserved rejected          | accepted
 reserved accepted          | voided
+reserved accepted returned | rejected
+reserved voided canceled   | returned
 no-funds                   | posted
 no-funds                   | accepted
 no-funds                   | called-off

@@ -17,7 +17,7 @@ use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Platform, Work};
 use super::existing;
 use crate::{
     Transfers,
-    domain::{Extra, Mark, MethodType, Parties, Progress, Side, Trail, is_final},
+    domain::{Extra, Mark, MethodType, Parties, Progress, Side, Trail, is_final, may_pay},
     store::{self, Record},
 };
 
@@ -267,9 +267,11 @@ async fn resolve(
         }
     };
     let source = side("sourcePaymentMethodID", source, MethodType::is_source);
-    let destination = side("destinationPaymentMethodID", destination, |_| true);
+    let destination = side("destinationPaymentMethodID", destination, MethodType::is_destination);
     match (source, destination) {
         (Some(source), Some(destination)) => {
+            may_pay(source.kind, destination.kind)
+                .map_err(|rule| Refusal::field("destinationPaymentMethodID", rule))?;
             let micros = i64::try_from(called.micros).unwrap_or(i64::MAX);
             Ok((Parties { source, destination }, micros))
         }
@@ -305,9 +307,9 @@ fn check(
         return Err((true, "only USD can be moved"));
     }
     let account_id = method.account_id;
-    let party = match (kind, method.wallet_id, method.rail) {
-        (MethodType::MoovWallet, Some(wallet_id), _) => Party::Wallet { account_id, wallet_id },
-        (MethodType::RtpCredit, _, Some(rail)) => Party::External {
+    let party = match (kind.rail(), method.wallet_id, method.rail) {
+        (None, Some(wallet_id), _) => Party::Wallet { account_id, wallet_id },
+        (Some(rail), _, Some(named)) if rail == named => Party::External {
             account_id,
             payment_method_id: method.payment_method_id,
             version: method.version,

@@ -227,7 +227,7 @@ fn instant(transfer: TransferId, progress: &Progress) -> InstantBankDetails {
         None => "initiated",
         Some(RailState::Pending) if code.as_deref() == Some("ACWP") => "accepted-without-posting",
         Some(RailState::Pending) => "initiated",
-        Some(RailState::Accepted) => "completed",
+        Some(RailState::Accepted | RailState::Returned) => "completed",
         Some(RailState::Rejected | RailState::Canceled) => "failed",
     };
     InstantBankDetails {

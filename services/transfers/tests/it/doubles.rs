@@ -18,7 +18,7 @@ use contracts::{
     ids::{AccountId, BankAccountId, KeyId, PaymentMethodId, TransferId, WalletId, from_parts},
     ledger::{LedgerPosted, LedgerRefused, LedgerReserved, PostedState, RefusedReason},
     payment_methods::{BankAccount, ResolvePaymentMethods, Resolved, ResolvedMethod},
-    rails::{GetRtpWaiting, Rail, RailOutcome, RailState},
+    rails::{Direction, GetRtpWaiting, Rail, RailOutcome, RailState},
     transfers::{Party, TransferCancelRequested, TransferCreated, Waiting},
 };
 use parking_lot::Mutex;
@@ -223,6 +223,8 @@ impl Handle<TransferCreated> for Ledger {
                         payment_method_id: *payment_method_id,
                         version: *version,
                         source_account_id: data.source.account_id(),
+                        direction: Direction::Out,
+                        destination_account_id: None,
                     };
                     work.emit(*key, shard, &reserved);
                 }
@@ -242,6 +244,7 @@ impl Handle<RailOutcome> for Ledger {
             let state = match data.state {
                 RailState::Accepted => PostedState::Posted,
                 RailState::Rejected | RailState::Canceled => PostedState::Voided,
+                RailState::Returned => PostedState::Reversed,
                 RailState::Pending => continue,
             };
             // A test that books by hand marks its outcomes so.
@@ -284,6 +287,7 @@ pub fn outcome(transfer_id: TransferId, state: RailState, by_hand: bool) -> Rail
         RailState::Accepted => (Some("ACTC"), None),
         RailState::Rejected => (Some("AC04"), Some("account-closed")),
         RailState::Canceled => (None, None),
+        RailState::Returned => (Some("R01"), None),
     };
     RailOutcome {
         transfer_id,
@@ -294,6 +298,8 @@ pub fn outcome(transfer_id: TransferId, state: RailState, by_hand: bool) -> Rail
         failure_code: failure.map(str::to_owned),
         reference: by_hand.then(|| "by hand".to_owned()),
         payment_method_id: None,
+        stage: None,
+        reason: None,
     }
 }
 
