@@ -82,6 +82,11 @@ impl Spec {
         }
     }
 
+    /// The same with bitmaps written another way.
+    pub fn with_bitmaps(self, bitmaps: Bitmaps) -> Self {
+        Self { bitmaps, ..self }
+    }
+
     /// The same with a field more, or another one in its place. Numbers that are about bitmaps (1,
     /// 65, 129), 0 and those above 192 are no fields: they are left out.
     pub fn with(mut self, number: u8, field: Field) -> Self {
