@@ -32,6 +32,7 @@ pub mod authorisation;
 mod bitmap;
 mod card;
 mod codec;
+pub mod connection;
 mod error;
 mod frame;
 mod message;
