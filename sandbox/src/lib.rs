@@ -16,6 +16,7 @@
 //! for it): `kill -9` of the process at any moment loses no payment that anyone was told of.
 
 mod books;
+mod door;
 mod fault;
 mod journal;
 pub mod rtp;

@@ -47,12 +47,13 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::books::Payment;
+use crate::door::{self, Gate};
 use crate::fault::{ActiveFault, Fault, Faults, Limit, Rail, UnknownName};
 use crate::journal::Notes;
 use crate::wire::{Direction, Wire};
 use crate::{Clock, Config, Timings};
 use desk::Desk;
-use server::{Gate, Server};
+use server::Server;
 
 /// Most bytes of `rtp-unmatched.jsonl`.
 const UNMATCHED_LIMIT: u64 = 16 << 20;
@@ -95,7 +96,7 @@ impl Participant {
         let wire =
             if config.keep_wire { Wire::into(&dir.join("rtp"), "xml")? } else { Wire::off() };
         let notes = Notes::open(&dir.join("rtp-unmatched.jsonl"), UNMATCHED_LIMIT)?;
-        let listener = server::listen(config.rtp_listen).await?;
+        let listener = door::listen(config.rtp_listen).await?;
         let shared = Arc::new(Shared {
             desk,
             faults: Faults::new(Rail::Rtp),

@@ -21,10 +21,10 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use iso20022::Message;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep, sleep};
 use tower::ServiceExt;
 
 use super::desk::{Answer, Failure};
@@ -32,64 +32,15 @@ use super::{Shared, callback};
 use crate::fault::Fault;
 use crate::wire::Direction;
 
-const BACKLOG: u32 = 1024;
 /// Neither XML nor anything else, as `garbage` answers.
 const GARBAGE: &[u8] = b"<Message xmlns=\"urn:tch\"><AppHdr>\x00\xff\x01 not a message <<<";
 /// Pieces of a `slow` answer.
 const PIECES: usize = 10;
 
-/// Whether the door is open. While it is not, connections are refused.
-pub(super) struct Gate {
-    closed_until: watch::Sender<Option<Instant>>,
-    /// Counts closings: open connections end then, after the answer that they wait for.
-    closings: watch::Sender<u64>,
-}
-
-impl Gate {
-    pub(super) fn new() -> Self {
-        Self { closed_until: watch::Sender::new(None), closings: watch::Sender::new(0) }
-    }
-
-    /// Refuses connections for a while from now.
-    pub(super) fn close_for(&self, duration: Duration) {
-        self.closed_until.send_replace(Some(Instant::now() + duration));
-    }
-
-    /// As [`Gate::close_for`], and returns when nobody listens any more (or after a second).
-    async fn closed_for(&self, duration: Duration) {
-        let mut closings = self.closings.subscribe();
-        let was_closed = self.closed_until.borrow().is_some_and(|until| until > Instant::now());
-        self.close_for(duration);
-        if !was_closed
-            && tokio::time::timeout(Duration::from_secs(1), closings.changed()).await.is_err()
-        {
-            tracing::warn!("the door is slow to close");
-        }
-    }
-
-    /// Refuses them no longer.
-    pub(super) fn open(&self) {
-        self.closed_until.send_replace(None);
-    }
-}
-
 /// The accepting task.
 pub(super) struct Server {
     address: SocketAddr,
     task: JoinHandle<()>,
-}
-
-/// Binds an address and listens.
-pub(super) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    bind(address)?.listen(BACKLOG)
-}
-
-/// Takes an address without listening: who connects is refused.
-fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
 }
 
 impl Server {
@@ -99,9 +50,9 @@ impl Server {
             .route("/messages", post(messages))
             .layer(DefaultBodyLimit::max(iso20022::MAX_BYTES))
             .with_state(Arc::clone(&shared));
-        // Watched from here on, so that no fault is missed that is set before the task runs.
-        let closed = shared.gate.closed_until.subscribe();
-        let task = tokio::spawn(accept(shared, router, listener, closed));
+        let (gate, stop) = (shared.gate.clone(), shared.stop.subscribe());
+        let serve = move |stream| serve(Arc::clone(&shared), router.clone(), stream);
+        let task = tokio::spawn(gate.keep(listener, stop, serve));
         Ok(Self { address, task })
     }
 
@@ -114,94 +65,6 @@ impl Server {
         if self.task.await.is_err() {
             tracing::error!("the RTP participant's listener panicked");
         }
-    }
-}
-
-/// What the accepting task waits for.
-enum Next {
-    Stop,
-    DoorMoved,
-    Connection(io::Result<TcpStream>),
-}
-
-async fn accept(
-    shared: Arc<Shared>,
-    router: Router,
-    listener: TcpListener,
-    mut closed: watch::Receiver<Option<Instant>>,
-) {
-    let Ok(address) = listener.local_addr() else { return };
-    let mut stop = shared.stop.subscribe();
-    let mut connections = JoinSet::new();
-    let mut listener = Some(listener);
-    while let Some(door) = listener.take() {
-        // Connections that ended are let go.
-        while connections.try_join_next().is_some() {}
-        let next = tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => Next::Stop,
-            _ = closed.changed() => Next::DoorMoved,
-            accepted = door.accept() => Next::Connection(accepted.map(|(stream, _)| stream)),
-        };
-        match next {
-            Next::Stop => break,
-            Next::DoorMoved if closed.borrow_and_update().is_some() => {
-                // Who connected before the door closed is served.
-                while let Ok(Ok((stream, _))) =
-                    tokio::time::timeout(Duration::ZERO, door.accept()).await
-                {
-                    connections.spawn(serve(Arc::clone(&shared), router.clone(), stream));
-                }
-                drop(door);
-                let socket = bind(address);
-                shared.gate.closings.send_modify(|count| *count += 1);
-                let stopped = tokio::select! {
-                    biased;
-                    _ = stop.wait_for(|stop| *stop) => true,
-                    () = until_open(&mut closed) => false,
-                };
-                if !stopped {
-                    listener = reopen(address, socket).await;
-                }
-                continue;
-            }
-            Next::DoorMoved => {}
-            Next::Connection(Ok(stream)) => {
-                connections.spawn(serve(Arc::clone(&shared), router.clone(), stream));
-            }
-            Next::Connection(Err(error)) => {
-                // Out of descriptors, most likely: wait for some to be free.
-                tracing::warn!(%error, "accepting a connection failed");
-                sleep(Duration::from_millis(50)).await;
-            }
-        }
-        listener = Some(door);
-    }
-    connections.shutdown().await;
-}
-
-/// Waits until the time to which the door is closed, which may be moved meanwhile.
-async fn until_open(closed: &mut watch::Receiver<Option<Instant>>) {
-    loop {
-        let Some(until) = *closed.borrow_and_update() else { return };
-        tokio::select! {
-            biased;
-            changed = closed.changed() => if changed.is_err() { return },
-            () = sleep_until(until) => return,
-        }
-    }
-}
-
-/// Listens on the socket that kept the address, or on a new one as soon as it can be had.
-async fn reopen(address: SocketAddr, socket: io::Result<TcpSocket>) -> Option<TcpListener> {
-    let mut socket = socket;
-    loop {
-        match socket.and_then(|socket| socket.listen(BACKLOG)) {
-            Ok(listener) => return Some(listener),
-            Err(error) => tracing::warn!(%error, %address, "listening again failed"),
-        }
-        sleep(Duration::from_millis(100)).await;
-        socket = bind(address);
     }
 }
 
@@ -221,7 +84,7 @@ async fn serve(shared: Arc<Shared>, router: Router, stream: TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let mut closings = shared.gate.closings.subscribe();
+    let mut closings = shared.gate.closings();
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let router = router.clone();
         async move {
