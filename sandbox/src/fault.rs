@@ -11,12 +11,16 @@ use tokio::time::Instant;
 /// The rails that have a counterparty here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rail {
+    /// Cards: ISO 8583 over TCP.
+    Card,
     /// Real-time payments: ISO 20022 over HTTP.
     Rtp,
 }
 
 /// What can go wrong. A fault of a message is taken by the next message; `refuse` and `half-open`
-/// by the next connection, or the next message on an open one.
+/// by the next connection, or the next message on an open one. Of the card host's messages only
+/// those about money count: not sign-on, sign-off and echo. What comes "by callback" comes on the
+/// card host's connection, if it is still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// `--for`: nobody listens (connection refused), open connections are closed when their answer
@@ -31,7 +35,7 @@ pub enum Fault {
     LateReply,
     /// Processed and booked; answered, and the same answer comes by callback too.
     DuplicateReply,
-    /// Processed and booked; the answer is 200 with bytes that are no message.
+    /// Processed and booked; the answer (over HTTP: 200) has bytes that are no message.
     Garbage,
     /// The connection is accepted and then dead: nothing is read, nothing sent, not closed.
     HalfOpen,
@@ -107,6 +111,7 @@ impl Rail {
     /// Its name at the command line.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Card => "card",
             Self::Rtp => "rtp",
         }
     }
@@ -117,6 +122,7 @@ impl FromStr for Rail {
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
         match name {
+            "card" => Ok(Self::Card),
             "rtp" => Ok(Self::Rtp),
             other => Err(UnknownName(format!("rail {other}"))),
         }

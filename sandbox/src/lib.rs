@@ -5,8 +5,9 @@
 //! # The map
 //!
 //! - [`Sandbox`] starts the counterparties and stops them; [`Config`] has all limits.
-//! - One module a rail: [`rtp`] is the RTP participant (ISO 20022 over HTTP). A further rail is a
-//!   module beside it, a line in [`Rail`], and a field in [`Sandbox`].
+//! - One module a rail: [`rtp`] is the RTP participant (ISO 20022 over HTTP), [`card`] the card host
+//!   (ISO 8583 over TCP). A further rail is a module beside them, a line in [`Rail`], and a field in
+//!   [`Sandbox`].
 //! - [`Fault`], [`Limit`]: what can be made to go wrong, for how many messages or how long.
 //! - [`Payment`], [`State`]: the books, as anyone may compare them with the platform's.
 //!
@@ -16,6 +17,7 @@
 //! for it): `kill -9` of the process at any moment loses no payment that anyone was told of.
 
 mod books;
+pub mod card;
 mod door;
 mod fault;
 mod journal;
@@ -28,7 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use books::{Payment, State};
+pub use books::{Direction, Payment, State};
 pub use fault::{ActiveFault, Fault, Limit, Rail, UnknownName};
 
 /// Microseconds since 1970, UTC: the business clock, which an operator of the sandbox can move.
@@ -50,10 +52,13 @@ pub struct Config {
     pub dir: PathBuf,
     /// Where the RTP participant listens; port 0 takes a free one.
     pub rtp_listen: SocketAddr,
+    /// Where the card host listens; port 0 takes a free one.
+    pub card_listen: SocketAddr,
     /// Where later answers of the RTP participant are posted:
     /// `http://127.0.0.1:8080/rails/rtp/messages`. Without, they are found by enquiry only.
     pub callback_url: Option<String>,
-    /// Keep every message received and sent in `DIR/sandbox/<rail>/`.
+    /// Keep every message received and sent in `DIR/sandbox/<rail>/`. The card host's have card
+    /// numbers in them, in the clear.
     pub keep_wire: bool,
     /// The business clock: time stamps and acceptance windows. Time-outs use tokio's clock.
     pub clock: Clock,
@@ -61,16 +66,19 @@ pub struct Config {
     pub timings: Timings,
 }
 
-/// How long everything takes, on tokio's clock but for the window.
+/// How long everything takes, on tokio's clock but for the window and the settlement.
 #[derive(Debug, Clone, Copy)]
 pub struct Timings {
     /// A credit transfer whose `CreDtTm` is older than this is refused as stale (business clock).
     pub acceptance_window: Duration,
+    /// From a card's approval to its settlement (business clock).
+    pub settlement: Duration,
     /// From ACWP to the final status (9502).
     pub final_after: Duration,
     /// How long connections are refused after 9600.
     pub refuse_for: Duration,
-    /// How long a request that gets no answer is held open at most (9500, 9501, `hang`).
+    /// How long a request that gets no answer is held open at most (9500, 9501, `hang`), and an
+    /// answer is held back at most (9702).
     pub hold: Duration,
     /// How late `late-reply` is.
     pub late: Duration,
@@ -83,12 +91,13 @@ pub struct Timings {
 impl Timings {
     /// The timings of a pace.
     pub fn of(pace: Pace) -> Self {
-        let window = match pace {
-            Pace::Fast => Duration::from_secs(3),
-            Pace::Real => Duration::from_secs(20),
+        let (window, settlement) = match pace {
+            Pace::Fast => (Duration::from_secs(3), Duration::from_secs(2)),
+            Pace::Real => (Duration::from_secs(20), Duration::from_secs(24 * 60 * 60)),
         };
         Self {
             acceptance_window: window,
+            settlement,
             final_after: Duration::from_secs(2),
             refuse_for: Duration::from_secs(10),
             hold: Duration::from_secs(60),
@@ -103,12 +112,18 @@ impl Timings {
 pub struct Sandbox {
     /// Where the RTP participant listens: `POST http://ADDRESS/messages`.
     pub rtp_address: SocketAddr,
+    /// Where the card host listens, plain TCP.
+    pub card_address: SocketAddr,
     rtp: rtp::Participant,
+    card: card::Host,
 }
 
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sandbox").field("rtp_address", &self.rtp_address).finish_non_exhaustive()
+        f.debug_struct("Sandbox")
+            .field("rtp_address", &self.rtp_address)
+            .field("card_address", &self.card_address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -117,37 +132,47 @@ impl Sandbox {
     /// address is taken, the directory cannot be written, the books are in use by another process
     /// or damaged before their last line (a torn last line is cut), or the callback is no `http` URL.
     pub async fn start(config: Config) -> io::Result<Self> {
-        let rtp = rtp::Participant::start(config).await?;
-        Ok(Self { rtp_address: rtp.address(), rtp })
+        let rtp = rtp::Participant::start(config.clone()).await?;
+        let card = match card::Host::start(config).await {
+            Ok(card) => card,
+            Err(error) => {
+                rtp.shutdown().await;
+                return Err(error);
+            }
+        };
+        Ok(Self { rtp_address: rtp.address(), card_address: card.address(), rtp, card })
     }
 
     /// Makes a rail misbehave; replaces the same fault if it is active. `Limit::Count(0)` ends it.
     /// Fails if the rail does not have that fault.
     pub fn fault(&self, rail: Rail, fault: Fault, limit: Limit) -> Result<(), UnknownName> {
         match rail {
+            Rail::Card => self.card.fault(fault, limit),
             Rail::Rtp => self.rtp.fault(fault, limit),
         }
     }
 
-    /// The faults that are active, in the order in which they were set.
+    /// The faults that are active, rail by rail, in the order in which they were set.
     pub fn faults(&self) -> Vec<ActiveFault> {
-        self.rtp.faults()
+        [self.rtp.faults(), self.card.faults()].concat()
     }
 
-    /// Every payment as the counterparties see it, in the order of arrival, read from disk.
+    /// Every payment as the counterparties see it, rail by rail, in the order of arrival, read from
+    /// disk.
     pub async fn books(&self) -> io::Result<Vec<Payment>> {
-        self.rtp.books().await
+        Ok([self.rtp.books().await?, self.card.books().await?].concat())
     }
 
     /// How many messages no counterparty could make sense of since the start; they are in
     /// `DIR/sandbox/<rail>-unmatched.jsonl`.
     pub fn unmatched(&self) -> u64 {
-        self.rtp.unmatched()
+        self.rtp.unmatched() + self.card.unmatched()
     }
 
     /// Stops listening, drops all connections, ends the writers of the books. Later answers that
     /// are owed are posted after the next start.
     pub async fn shutdown(self) {
         self.rtp.shutdown().await;
+        self.card.shutdown().await;
     }
 }

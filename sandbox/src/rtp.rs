@@ -185,6 +185,7 @@ impl Shared {
     }
 
     fn kept(&self, direction: Direction, bytes: &[u8]) {
-        self.wire.keep(direction, bytes);
+        let time = || iso20022::DateTime::from_unix_micros(self.now()).to_string();
+        self.wire.keep(time, direction, bytes);
     }
 }

@@ -77,6 +77,7 @@ impl Counterparties {
         let config = sandbox::Config {
             dir: data.to_owned(),
             rtp_listen: ([127, 0, 0, 1], 0).into(),
+            card_listen: ([127, 0, 0, 1], 0).into(),
             callback_url: Some(callback),
             keep_wire: run.keep_wire,
             clock: Arc::new(move || business.now().0),

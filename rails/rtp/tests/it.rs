@@ -148,6 +148,7 @@ impl World {
         let mut config = sandbox::Config {
             dir: dir.path().to_owned(),
             rtp_listen: "127.0.0.1:0".parse().unwrap(),
+            card_listen: "127.0.0.1:0".parse().unwrap(),
             callback_url: callback.map(|at| format!("http://{at}/rails/rtp/messages")),
             keep_wire: false,
             clock: Arc::new(|| Clock::system().now().0),

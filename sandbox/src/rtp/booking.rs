@@ -118,6 +118,8 @@ impl Booking {
             amount: self.amount,
             currency: self.currency.clone(),
             state: self.state,
+            direction: None,
+            kind: None,
         }
     }
 

@@ -189,6 +189,7 @@ async fn counts_and_times_run_out() {
 #[test]
 fn names() {
     assert_eq!("rtp".parse(), Ok(Rail::Rtp));
+    assert_eq!("card".parse(), Ok(Rail::Card));
     assert!("wire".parse::<Rail>().is_err());
     assert_eq!("close-mid-message".parse(), Ok(Fault::CloseMidMessage));
     assert_eq!("half-open".parse::<Fault>().unwrap().name(), "half-open");

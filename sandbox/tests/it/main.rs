@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 mod books;
+mod card;
 mod faults;
 mod http;
 mod messages;
@@ -44,6 +45,7 @@ pub fn config(dir: &Path, clock: &Arc<AtomicI64>, callback: SocketAddr) -> Confi
     Config {
         dir: dir.to_owned(),
         rtp_listen: "127.0.0.1:0".parse().unwrap(),
+        card_listen: "127.0.0.1:0".parse().unwrap(),
         callback_url: Some(format!("http://{callback}/rails/rtp/messages")),
         keep_wire: true,
         clock: Arc::new(move || clock.load(Ordering::Relaxed)),
@@ -53,10 +55,16 @@ pub fn config(dir: &Path, clock: &Arc<AtomicI64>, callback: SocketAddr) -> Confi
 
 impl World {
     pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut Timings)) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let clock = Arc::new(AtomicI64::new(START));
         let callback = http::Receiver::start().await;
-        let sandbox = Sandbox::start(config(dir.path(), &clock, callback.address)).await.unwrap();
+        let mut config = config(dir.path(), &clock, callback.address);
+        change(&mut config.timings);
+        let sandbox = Sandbox::start(config).await.unwrap();
         Self { sandbox, clock, dir, callback }
     }
 
