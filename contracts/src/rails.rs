@@ -180,7 +180,7 @@ pub struct RtpReceived {
     pub message: String,
 }
 
-/// Query of [`GetRtpWaiting`].
+/// Query of [`GetRtpWaiting`] and its sisters.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct WaitingQuery {
     pub transfer: TransferId,
@@ -194,4 +194,8 @@ endpoint!(
 endpoint!(
     /// Why a transfer's RTP instruction waits; 404 where it does not (any more).
     GetRtpWaiting, "rtp", Get "/internal/rtp/waiting", Access::Internal,
+    (NoPath, WaitingQuery, NoBody) -> Waiting);
+endpoint!(
+    /// Why a transfer's card instruction waits; 404 where it does not (any more).
+    GetCardWaiting, "card", Get "/internal/card/waiting", Access::Internal,
     (NoPath, WaitingQuery, NoBody) -> Waiting);

@@ -6,12 +6,14 @@ use std::sync::{
 };
 
 use contracts::Timestamp;
+use tokio::sync::watch;
 
 /// Business time: cut-offs, expected dates, `createdOn`. Moved by the sandbox, never backwards.
 #[derive(Clone)]
 pub struct Clock {
     now: Arc<dyn Fn() -> i64 + Send + Sync>,
     offset_micros: Arc<AtomicI64>,
+    moved: watch::Sender<()>,
 }
 
 impl Clock {
@@ -21,7 +23,8 @@ impl Clock {
     }
     /// A clock that reads these microseconds: for tests and the simulation.
     pub fn from_micros(now: Arc<dyn Fn() -> i64 + Send + Sync>) -> Self {
-        Self { now, offset_micros: Arc::new(AtomicI64::new(0)) }
+        let moved = watch::Sender::new(());
+        Self { now, offset_micros: Arc::new(AtomicI64::new(0)), moved }
     }
     /// The business time now.
     pub fn now(&self) -> Timestamp {
@@ -38,6 +41,11 @@ impl Clock {
     /// Moves business time ahead to this offset; a smaller one changes nothing.
     pub fn advance_to_offset(&self, offset_micros: i64) {
         self.offset_micros.fetch_max(offset_micros, Ordering::Relaxed);
+        self.moved.send_replace(());
+    }
+    /// Changes whenever business time is moved: whoever sleeps until a business time looks again.
+    pub fn moves(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
     }
 }
 

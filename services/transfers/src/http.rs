@@ -2,6 +2,7 @@
 
 mod cancel;
 mod create;
+mod details;
 mod show;
 mod timeline;
 

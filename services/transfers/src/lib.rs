@@ -17,7 +17,7 @@ use contracts::{
     ids::TransferId,
     ledger::{LedgerPosted, LedgerRefused, LedgerReserved},
     payment_methods::ResolvePaymentMethods,
-    rails::{GetRtpWaiting, RailOutcome},
+    rails::{GetCardWaiting, GetRtpWaiting, RailOutcome},
     transfers::{
         CreateCancellation, CreateTransfer, GetCancellation, GetTimeline, GetTransfer,
         ListCancellations, ListTransferEvents, ListTransfers, TransferCancelRequested,
@@ -66,6 +66,7 @@ pub fn service(on: &::store::Store) -> Service<Transfers> {
         .emits::<TransferCancelRequested>()
         .calls::<ResolvePaymentMethods>()
         .calls::<GetRtpWaiting>()
+        .calls::<GetCardWaiting>()
         .starts(|state, tx| Ok(state.indexes.restore(tx)?))
         .merges(|state, tx, _| state.indexes.merge(tx))
         .remembers(Transfers::committed, Transfers::rolled_back)

@@ -6,14 +6,15 @@ use contracts::{
     Code, Endpoint, Refusal,
     ids::{AccountId, PaymentMethodId, TransferId},
     payment_methods::{BankAccount, MethodWallet, ResolvePaymentMethods},
-    rails::{GetRtpWaiting, Rail, RailState},
+    rails::{GetCardWaiting, GetRtpWaiting, Rail},
     transfers::{
-        Cancellation, GetTransfer, InstantBankDetails, ListTransfers, ListTransfersQuery, Party,
-        Transfer, TransferAccount, TransferParty, TransferStatus, Waiting,
+        Cancellation, GetTransfer, ListTransfers, ListTransfersQuery, Transfer, TransferAccount,
+        TransferParty, TransferStatus, Waiting,
     },
 };
 use runtime::{Answer, Answered, Ask, Platform};
 
+use super::details;
 use crate::{
     Transfers,
     domain::{Progress, Side},
@@ -153,11 +154,18 @@ async fn banks(platform: &Platform, records: &[Record]) -> Banks {
 
 /// Why it waits, as its rail says; nothing where the rail is silent.
 async fn waiting(platform: &Platform, rail: Rail, transfer: TransferId) -> Option<Waiting> {
-    if rail != Rail::Rtp {
-        return None;
+    async fn ask<E: Endpoint<Reply = Waiting>>(
+        platform: &Platform,
+        transfer: TransferId,
+    ) -> Option<Waiting> {
+        let path = format!("{}?transfer={transfer}", E::PATH);
+        Some(platform.call::<E>("transfers", &path).await.ok()?.reply)
     }
-    let path = format!("{}?transfer={transfer}", GetRtpWaiting::PATH);
-    Some(platform.call::<GetRtpWaiting>("transfers", &path).await.ok()?.reply)
+    match rail {
+        Rail::Ach => None,
+        Rail::Card => ask::<GetCardWaiting>(platform, transfer).await,
+        Rail::Rtp => ask::<GetRtpWaiting>(platform, transfer).await,
+    }
 }
 
 fn transfer(
@@ -202,10 +210,8 @@ fn party(
         email: known.as_ref().and_then(|known| known.email.clone()),
         display_name: known.map(|known| known.display_name.clone()).unwrap_or_default(),
     };
-    let instant = match &side.party {
-        Party::External { rail: Rail::Rtp, .. } => Some(instant(transfer, progress)),
-        _ => None,
-    };
+    let on = |rail| side.party.rail() == Some(rail);
+    let instant = on(Rail::Rtp).then(|| details::instant(transfer, progress));
     TransferParty {
         payment_method_id: side.method,
         payment_method_type: side.kind.as_str().to_owned(),
@@ -214,28 +220,7 @@ fn party(
         bank_account: banks.get(&side.method).cloned(),
         instant_bank_details: instant.clone(),
         rtp_details: instant,
-    }
-}
-
-/// What the instant rail did with a transfer.
-fn instant(transfer: TransferId, progress: &Progress) -> InstantBankDetails {
-    let word = progress.detail.rail.as_ref();
-    let code = word.and_then(|word| word.network_code.clone());
-    let unsent = matches!(progress.status, TransferStatus::Failed | TransferStatus::Canceled);
-    let status = match word.map(|word| word.state) {
-        None if unsent => "failed",
-        None => "initiated",
-        Some(RailState::Pending) if code.as_deref() == Some("ACWP") => "accepted-without-posting",
-        Some(RailState::Pending) => "initiated",
-        Some(RailState::Accepted | RailState::Returned) => "completed",
-        Some(RailState::Rejected | RailState::Canceled) => "failed",
-    };
-    InstantBankDetails {
-        network: Rail::Rtp.service().to_owned(),
-        status: status.to_owned(),
-        network_response_code: code,
-        failure_code: word.and_then(|word| word.failure_code.clone()),
-        // 36 characters do not fit into a message: the id without its dashes.
-        end_to_end_id: Some(transfer.0.simple().to_string()),
+        card_details: on(Rail::Card).then(|| details::card(progress)),
+        ach_details: on(Rail::Ach).then(|| details::ach(progress)),
     }
 }

@@ -1,0 +1,90 @@
+//! V10, this rail's part: no authorisation left twice under one claim, and what each instruction is,
+//! to be compared with the host's own books.
+
+use contracts::{Amount, ids::TransferId};
+use store::{Engine, Result, Sql, Tx, Value};
+
+use super::{Instruction, Key, State, columns, id_of, instruction};
+
+/// Rows read at once.
+const PAGE: i64 = 5_000;
+/// Faults named at most.
+const FAULTS_MOST: usize = 100;
+
+static PAGE_SQLITE: Sql = Sql::new(concat!(columns!(), "WHERE id > $1 ORDER BY id LIMIT $2"));
+static PAGE_POSTGRES: Sql = Sql::new(concat!(
+    columns!(),
+    "WHERE (bucket, id, tail) > ($1, $2, $3) ORDER BY bucket, id, tail LIMIT $4"
+));
+// A message of which no byte was handed to the socket is recorded as not sent.
+static SENT_TWICE: Sql = Sql::new(
+    "SELECT id, tail, COUNT(*) FROM card_message \
+     WHERE name = $1 AND outcome NOT LIKE $2 GROUP BY id, tail HAVING COUNT(*) > 1",
+);
+
+/// How an instruction stands, as far as the host's books can contradict it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Nothing final is known.
+    Open,
+    /// The host approved it, and it is in force.
+    Paid,
+    /// The host holds no approval of it.
+    Unpaid,
+}
+
+/// One instruction of one transfer.
+#[derive(Clone, Copy, Debug)]
+pub struct Instructed {
+    pub transfer: TransferId,
+    pub leg: u8,
+    pub amount: Amount,
+    pub standing: Standing,
+}
+
+/// Every instruction, with what is wrong in this rail's own rows.
+pub fn verify(tx: &mut Tx<'_>) -> Result<(Vec<Instructed>, Vec<String>)> {
+    let named = ["0100", "not sent%"].map(Value::Text);
+    let twice = tx.query(&SENT_TWICE, &named, |row| {
+        let transfer = TransferId::from_parts(row.int(0)?.div_euclid(4), row.int(1)?);
+        Ok(format!("{transfer}: its authorisation left {} times", row.int(2)?))
+    })?;
+    let mut faults: Vec<String> = twice.into_iter().take(FAULTS_MOST).collect();
+    let mut all = Vec::new();
+    let mut last: Option<Key> = None;
+    loop {
+        let page = page(tx, last)?;
+        let Some(end) = page.last() else { return Ok((all, faults)) };
+        last = Some(end.key);
+        for one in &page {
+            // One that was cancelled before it came knows no amount.
+            if one.attempt > 0 && one.amount.value <= 0 && faults.len() < FAULTS_MOST {
+                faults.push(format!("{}: instructs {}", one.key.transfer, one.amount));
+            }
+        }
+        let known = page.iter().filter(|one| one.state != State::Tombstone);
+        all.extend(known.map(|one| Instructed {
+            transfer: one.key.transfer,
+            leg: one.key.leg,
+            amount: one.amount,
+            standing: match one.state {
+                State::Accepted | State::Confirmed => Standing::Paid,
+                State::Rejected | State::Canceled | State::Tombstone => Standing::Unpaid,
+                State::Ready | State::Sending | State::Reversing => Standing::Open,
+            },
+        }));
+    }
+}
+
+fn page(tx: &mut Tx<'_>, last: Option<Key>) -> Result<Vec<Instruction>> {
+    let id = last.map_or(-1, |key| id_of(key.transfer.row(), key.leg));
+    match tx.engine() {
+        Engine::Sqlite => tx.query(&PAGE_SQLITE, &[Value::Int(id), Value::Int(PAGE)], instruction),
+        Engine::Postgres => {
+            let bucket = last.map_or(-1, |key| i64::from(key.transfer.bucket()));
+            let tail = last.map_or(0, |key| key.transfer.tail());
+            let after = [bucket, id, tail, PAGE].map(Value::Int);
+            tx.query(&PAGE_POSTGRES, &after, instruction)
+        }
+    }
+}

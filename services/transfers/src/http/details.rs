@@ -1,0 +1,85 @@
+//! What each rail did with a transfer, in Moov's words.
+
+use std::collections::BTreeMap;
+
+use contracts::{
+    Timestamp,
+    ids::TransferId,
+    rails::{Rail, RailState},
+    transfers::{AchCode, AchDetails, CardDetails, InstantBankDetails, TransferStatus},
+};
+
+use crate::domain::{Progress, RailWord};
+
+/// The rail's own word for where it is; before the first, `initiated`, or `failed` and `canceled`
+/// where the transfer ended before its rail heard of it.
+fn status(progress: &Progress, word: Option<&RailWord>) -> String {
+    let named = word.and_then(|word| word.stage.clone());
+    named.unwrap_or_else(|| {
+        let status = match progress.status {
+            TransferStatus::Failed => "failed",
+            TransferStatus::Canceled => "canceled",
+            _ => "initiated",
+        };
+        status.to_owned()
+    })
+}
+
+/// When the rail reached each of its stages.
+fn updates(progress: &Progress) -> BTreeMap<String, Timestamp> {
+    let stages = progress.detail.stages.iter();
+    stages.map(|stage| (stage.name.clone(), Timestamp(stage.at))).collect()
+}
+
+/// What the card host did with a transfer.
+pub fn card(progress: &Progress) -> CardDetails {
+    let word = progress.detail.rail.as_ref();
+    CardDetails {
+        status: status(progress, word),
+        network_response_code: word.and_then(|word| word.network_code.clone()),
+        failure_code: word.and_then(|word| word.failure_code.clone()),
+        retrieval_reference: word.and_then(|word| word.reference.clone()),
+        status_updates: updates(progress),
+    }
+}
+
+/// What the banks did with an entry.
+pub fn ach(progress: &Progress) -> AchDetails {
+    let word = progress.detail.rail.as_ref();
+    let code = |kind: char| {
+        let word = word?;
+        let code = word.network_code.clone().filter(|code| code.starts_with(kind))?;
+        let reason = word.reason.clone().unwrap_or_default();
+        Some(AchCode { code, description: reason.clone(), reason })
+    };
+    AchDetails {
+        status: status(progress, word),
+        trace_number: word.and_then(|word| word.reference.clone()),
+        returned: code('R'),
+        correction: code('C'),
+        status_updates: updates(progress),
+    }
+}
+
+/// What the instant rail did with a transfer.
+pub fn instant(transfer: TransferId, progress: &Progress) -> InstantBankDetails {
+    let word = progress.detail.rail.as_ref();
+    let code = word.and_then(|word| word.network_code.clone());
+    let unsent = matches!(progress.status, TransferStatus::Failed | TransferStatus::Canceled);
+    let status = match word.map(|word| word.state) {
+        None if unsent => "failed",
+        None => "initiated",
+        Some(RailState::Pending) if code.as_deref() == Some("ACWP") => "accepted-without-posting",
+        Some(RailState::Pending) => "initiated",
+        Some(RailState::Accepted | RailState::Returned) => "completed",
+        Some(RailState::Rejected | RailState::Canceled) => "failed",
+    };
+    InstantBankDetails {
+        network: Rail::Rtp.service().to_owned(),
+        status: status.to_owned(),
+        network_response_code: code,
+        failure_code: word.and_then(|word| word.failure_code.clone()),
+        // 36 characters do not fit into a message: the id without its dashes.
+        end_to_end_id: Some(transfer.0.simple().to_string()),
+    }
+}
