@@ -1,7 +1,10 @@
 //! What payment-methods answers and emits: bank accounts, payment methods, the look-up of step 2.
 
+mod cards;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 use crate::{
     Access, Body, Currency, NoBody, NoQuery, Refusal, Timestamp,
@@ -9,9 +12,11 @@ use crate::{
     endpoint,
     endpoint::json,
     event,
-    ids::{AccountId, BankAccountId, PaymentMethodId, WalletId},
+    ids::{AccountId, BankAccountId, CardId, PaymentMethodId, WalletId},
     rails::Rail,
 };
+
+pub use cards::{Card, CardAddress, CardVerification, Expiration};
 
 /// Body of [`LinkBankAccount`].
 #[derive(Clone, Serialize, Deserialize)]
@@ -153,7 +158,7 @@ pub struct PaymentMethodPath {
 pub struct ResolveQuery {
     /// One or two ids with a comma between; up to 100 for those who show transfers.
     pub ids: String,
-    /// With the (masked) bank accounts behind them; left out on the way of a write.
+    /// With the (masked) bank accounts and cards behind them; left out on the way of a write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<bool>,
 }
@@ -185,10 +190,16 @@ pub struct ResolvedMethod {
     /// The bank account behind it.
     #[serde(rename = "bankAccountID")]
     pub bank_account_id: Option<BankAccountId>,
+    /// The card behind it.
+    #[serde(rename = "cardID", default)]
+    pub card_id: Option<CardId>,
     pub currency: Currency,
     /// That bank account itself, where `details` asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank_account: Option<BankAccount>,
+    /// That card itself, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Card>,
 }
 
 /// Query of [`Reveal`].
@@ -198,13 +209,14 @@ pub struct RevealQuery {
     pub methods: String,
 }
 
-/// Answer of [`Reveal`], in the order asked. No `Debug`: it holds account numbers.
+/// Answer of [`Reveal`], in the order asked. No `Debug`: it holds account and card numbers.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Revealed {
     pub methods: Vec<RevealedMethod>,
 }
 
-/// One opened payment method, or why it may not be used.
+/// One opened payment method, or why it may not be used: where it is revoked, every text is empty.
+/// Wiped when dropped.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RevealedMethod {
@@ -213,9 +225,44 @@ pub struct RevealedMethod {
     pub version: i64,
     /// The version was revoked or never was: the leg fails before a byte is sent.
     pub revoked: bool,
+    /// Moov's name, `ach-credit-standard`: it says which way the money goes, and how fast.
+    #[serde(default)]
+    pub payment_method_type: String,
     pub holder_name: String,
+    /// `individual` or `business`; empty where there is no bank account.
+    #[serde(default)]
+    pub holder_type: String,
+    /// Nine digits; empty where there is no bank account, as are the next two.
     pub routing_number: String,
     pub account_number: String,
+    /// `checking`, `savings`, `general-ledger` or `loan`.
+    #[serde(default)]
+    pub bank_account_type: String,
+    /// The card, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<RevealedCard>,
+}
+impl Drop for RevealedMethod {
+    fn drop(&mut self) {
+        self.account_number.zeroize();
+    }
+}
+
+/// An opened card. No `Debug`; wiped when dropped. There is no CVV: none was ever kept.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevealedCard {
+    /// 12 to 19 digits, the last a check digit (ISO/IEC 7812-1).
+    pub number: String,
+    /// `01` to `12`.
+    pub expiration_month: String,
+    /// Its last two digits, as field 14 of ISO 8583 takes them.
+    pub expiration_year: String,
+}
+impl Drop for RevealedCard {
+    fn drop(&mut self) {
+        self.number.zeroize();
+    }
 }
 
 endpoint!(

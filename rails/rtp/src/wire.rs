@@ -382,9 +382,13 @@ mod tests {
             payment_method_id: PaymentMethodId::from_parts(1, 1),
             version: 1,
             revoked: false,
+            payment_method_type: "rtp-credit".to_owned(),
             holder_name: "Jules <Jackson> & Söhne".to_owned(),
+            holder_type: "business".to_owned(),
             routing_number: "322271627".to_owned(),
             account_number: "0004321567".to_owned(),
+            bank_account_type: "checking".to_owned(),
+            card: None,
         }
     }
 

@@ -108,9 +108,13 @@ impl Answer<Reveal> for Methods {
                 payment_method_id: id.parse().ok()?,
                 version: version.parse().ok()?,
                 revoked: version != "1",
+                payment_method_type: "rtp-credit".to_owned(),
                 holder_name: "Jules Jackson".to_owned(),
+                holder_type: "individual".to_owned(),
                 routing_number: "322271627".to_owned(),
                 account_number: "0004321567".to_owned(),
+                bank_account_type: "checking".to_owned(),
+                card: None,
             })
         });
         Ok(Answered::ok(&Revealed { methods: methods.collect() }))

@@ -1,17 +1,20 @@
 //! Bank accounts and payment methods: field rules, and what each input comes to. Pure.
 
 use contracts::{
-    Code, Currency, Refusal, Timestamp,
-    ids::{AccountId, BankAccountId, PaymentMethodId, WalletId, derive},
-    payment_methods::{self as contract, BankAccountDetails, MethodWallet, ResolvedMethod},
+    Code, Refusal, Timestamp,
+    ids::{AccountId, BankAccountId},
+    payment_methods::{self as contract, BankAccountDetails},
     rails::{Rail, RailOutcome, RailState},
 };
 
 use sealing::Sealed;
 
+mod methods;
 pub mod sealing;
 #[cfg(test)]
 mod tests;
+
+pub use methods::{Kind, Method, Source};
 
 /// Wrong amounts after which the verification has failed (Moov: five tries).
 pub const ATTEMPTS_MOST: i64 = 5;
@@ -87,134 +90,6 @@ impl BankAccount {
     }
 }
 
-/// What is behind a payment method.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Source {
-    Wallet(WalletId),
-    /// A bank account by a rail.
-    Bank(BankAccountId, Rail),
-}
-
-/// A way to pay from or to a source.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Method {
-    pub id: PaymentMethodId,
-    /// From 1; raised by each change. Only the current one of an enabled method may be revealed.
-    pub version: i64,
-    pub account: AccountId,
-    pub enabled: bool,
-    pub source: Source,
-    pub currency: Currency,
-    pub created: Timestamp,
-    pub updated: Timestamp,
-}
-
-impl Method {
-    /// The method of a wallet; its id follows from the wallet, so a repeated event makes the same.
-    pub fn of_wallet(
-        wallet: WalletId,
-        account: AccountId,
-        currency: Currency,
-        now: Timestamp,
-    ) -> Self {
-        let id = derive(wallet.0, &[b"moov-wallet"], wallet.bucket());
-        Self::new(PaymentMethodId(id), account, Source::Wallet(wallet), currency, now)
-    }
-    /// The methods of a new bank account: those that need no verification.
-    pub fn of_bank_account(bank: &BankAccount) -> Vec<Self> {
-        if !is_rtp_capable(&bank.routing_number) {
-            return Vec::new();
-        }
-        let id = PaymentMethodId(derive(bank.id.0, &[b"rtp-credit"], bank.id.bucket()));
-        let source = Source::Bank(bank.id, Rail::Rtp);
-        vec![Self::new(id, bank.account, source, Currency::USD, bank.created)]
-    }
-    fn new(
-        id: PaymentMethodId,
-        account: AccountId,
-        source: Source,
-        currency: Currency,
-        now: Timestamp,
-    ) -> Self {
-        Self {
-            id,
-            version: 1,
-            account,
-            enabled: true,
-            source,
-            currency,
-            created: now,
-            updated: now,
-        }
-    }
-    /// Moov's name of the type.
-    pub fn kind(&self) -> &'static str {
-        match self.source {
-            Source::Wallet(_) => "moov-wallet",
-            Source::Bank(_, Rail::Rtp) => "rtp-credit",
-            Source::Bank(_, Rail::Ach) => "ach-credit-standard",
-            Source::Bank(_, Rail::Card) => "push-to-card",
-        }
-    }
-    /// The bank account behind it.
-    pub fn bank_account(&self) -> Option<BankAccountId> {
-        match self.source {
-            Source::Bank(id, _) => Some(id),
-            Source::Wallet(_) => None,
-        }
-    }
-    /// The method as it is once disabled; `None` where it is already.
-    pub fn disabled(&self, now: Timestamp) -> Option<Self> {
-        let version = self.version.checked_add(1).expect("versions are few");
-        let disabled = Self { enabled: false, version, updated: now, ..self.clone() };
-        self.enabled.then_some(disabled)
-    }
-    /// Whether this version may be revealed to a rail.
-    pub fn may_reveal(&self, version: i64) -> bool {
-        self.enabled && self.version == version
-    }
-    /// Whether it is of this wallet or bank account, and of this type.
-    pub fn fits(&self, source: Option<uuid::Uuid>, kind: Option<&str>) -> bool {
-        let own = match self.source {
-            Source::Wallet(wallet) => wallet.0,
-            Source::Bank(bank, _) => bank.0,
-        };
-        source.is_none_or(|wanted| wanted == own) && kind.is_none_or(|wanted| wanted == self.kind())
-    }
-    /// As the API shows it, with its bank account where it has one.
-    pub fn shown(&self, bank: Option<&BankAccount>) -> contract::PaymentMethod {
-        let wallet = match self.source {
-            Source::Wallet(wallet_id) => Some(MethodWallet { wallet_id }),
-            Source::Bank(..) => None,
-        };
-        contract::PaymentMethod {
-            payment_method_id: self.id,
-            payment_method_type: self.kind().to_owned(),
-            wallet,
-            bank_account: bank.map(BankAccount::shown),
-        }
-    }
-    /// As a transfer freezes it, or with its bank account as one shows it.
-    pub fn resolved(&self, details: Option<&BankAccount>) -> ResolvedMethod {
-        let (wallet_id, bank) = match self.source {
-            Source::Wallet(wallet) => (Some(wallet), None),
-            Source::Bank(bank, rail) => (None, Some((bank, rail))),
-        };
-        ResolvedMethod {
-            payment_method_id: self.id,
-            version: self.version,
-            payment_method_type: self.kind().to_owned(),
-            account_id: self.account,
-            enabled: self.enabled,
-            rail: bank.map(|(_, rail)| rail),
-            wallet_id,
-            bank_account_id: bank.map(|(id, _)| id),
-            currency: self.currency,
-            bank_account: details.map(BankAccount::shown),
-        }
-    }
-}
-
 /// What happens to a bank account after it was linked.
 #[derive(Clone, Copy, Debug)]
 pub enum Input {
@@ -228,13 +103,24 @@ pub enum Input {
     RailRefused,
 }
 
+/// What becomes of the payment methods of a bank account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Methods {
+    /// They stay as they are.
+    Stay,
+    /// Those that [`Method::of_bank_account`] says and that are not there yet are added.
+    Grow,
+    /// None may be used any more.
+    End,
+}
+
 /// What an input comes to.
 pub enum Decision {
     Done {
         /// The bank account from now on.
         bank: Box<BankAccount>,
-        /// Its payment methods may no longer be used.
-        ends_methods: bool,
+        /// What that makes of its payment methods.
+        methods: Methods,
         /// The status to announce, where it changed.
         announce: Option<&'static str>,
     },
@@ -246,7 +132,11 @@ pub enum Decision {
 pub fn decide(bank: &BankAccount, input: Input, now: Timestamp) -> Decision {
     let to = |status: Status| Decision::Done {
         bank: Box::new(BankAccount { status, updated: now, ..bank.clone() }),
-        ends_methods: status == Status::Errored,
+        methods: match status {
+            Status::Verified => Methods::Grow,
+            Status::Errored => Methods::End,
+            _ => Methods::Stay,
+        },
         announce: Some(status.text()),
     };
     let conflict = |what: &str| Decision::Refused(Refusal::new(Code::Conflict, what));
@@ -259,7 +149,7 @@ pub fn decide(bank: &BankAccount, input: Input, now: Timestamp) -> Decision {
     match (input, bank.status) {
         (Input::Disable, _) => Decision::Done {
             bank: Box::new(BankAccount { disabled: Some(now), updated: now, ..bank.clone() }),
-            ends_methods: true,
+            methods: Methods::End,
             announce: Some("disabled"),
         },
         (Input::RailRefused, Status::Errored) => Decision::AlreadyDone,
@@ -287,7 +177,7 @@ fn wrong_amounts(bank: &BankAccount, now: Timestamp) -> Decision {
     let status = if failed { Status::VerificationFailed } else { Status::Pending };
     Decision::Done {
         bank: Box::new(BankAccount { status, attempts, updated: now, ..bank.clone() }),
-        ends_methods: false,
+        methods: Methods::Stay,
         announce: failed.then(|| status.text()),
     }
 }

@@ -16,7 +16,7 @@ use runtime::{Delivered, Fault, Handle, Work};
 
 use crate::{
     PaymentMethods,
-    domain::{self, BankAccount, Decision, Input, Method},
+    domain::{self, BankAccount, Decision, Input, Method, Methods},
     store::{self, Known},
 };
 
@@ -92,7 +92,7 @@ fn add_methods(work: &mut Work<'_, '_>, known: &Known, methods: &[Method]) -> Re
         let event = PaymentMethodEnabled {
             payment_method_id: method.id,
             account_id: method.account,
-            payment_method_type: method.kind().to_owned(),
+            payment_method_type: method.kind.text().to_owned(),
         };
         emit(work, method.account, &event);
     }
@@ -105,12 +105,14 @@ pub fn apply(
     known: &Known,
     decision: Decision,
 ) -> Result<Option<Box<BankAccount>>, Fault> {
-    let Decision::Done { bank, ends_methods, announce } = decision else {
+    let Decision::Done { bank, methods, announce } = decision else {
         return Ok(None);
     };
     store::update_banks(work.tx, std::slice::from_ref(&bank))?;
-    if ends_methods {
-        end_methods(work, known, &bank)?;
+    match methods {
+        Methods::Stay => {}
+        Methods::Grow => grow_methods(work, known, &bank)?,
+        Methods::End => end_methods(work, known, &bank)?,
     }
     if let Some(status) = announce {
         let event = BankAccountUpdated {
@@ -121,6 +123,15 @@ pub fn apply(
         emit(work, bank.account, &event);
     }
     Ok(Some(bank))
+}
+
+fn grow_methods(work: &mut Work<'_, '_>, known: &Known, bank: &BankAccount) -> Result<(), Fault> {
+    let mut methods = Method::of_bank_account(bank);
+    let ids: Vec<PaymentMethodId> = methods.iter().map(|method| method.id).collect();
+    for there in store::load_methods(work.tx, &ids)? {
+        methods.retain(|method| method.id != there.id);
+    }
+    add_methods(work, known, &methods)
 }
 
 fn end_methods(work: &mut Work<'_, '_>, known: &Known, bank: &BankAccount) -> Result<(), Fault> {
@@ -135,7 +146,7 @@ fn end_methods(work: &mut Work<'_, '_>, known: &Known, bank: &BankAccount) -> Re
         let event = PaymentMethodDisabled {
             payment_method_id: method.id,
             account_id: method.account,
-            payment_method_type: method.kind().to_owned(),
+            payment_method_type: method.kind.text().to_owned(),
         };
         emit(work, method.account, &event);
     }

@@ -6,14 +6,13 @@ use contracts::{
     Code, Refusal,
     ids::{AccountId, BankAccountId, PaymentMethodId},
     payment_methods::{
-        self as contract, BankAccountDetails, CompleteMicroDeposits, DisableBankAccount,
-        GetBankAccount, GetPaymentMethod, InitiateMicroDeposits, LinkBankAccount, ListBankAccounts,
+        BankAccountDetails, CompleteMicroDeposits, DisableBankAccount, GetBankAccount,
+        GetPaymentMethod, InitiateMicroDeposits, LinkBankAccount, ListBankAccounts,
         ListPaymentMethods, Nothing, ResolvePaymentMethods, Resolved, Reveal, Revealed,
         RevealedMethod,
     },
 };
 use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Platform, Work};
-use zeroize::Zeroize;
 
 use ::store::{Error, Tx};
 
@@ -297,12 +296,11 @@ impl Answer<Reveal> for PaymentMethods {
         let mut revealed = Revealed { methods: Vec::with_capacity(asked.len()) };
         for (id, version) in asked {
             let method = methods.get(&id).filter(|method| method.may_reveal(version));
-            let bank = method.and_then(|method| banks.get(&method.bank_account()?));
-            revealed.methods.push(reveal(&self.config.sealing_key, id, version, bank.copied())?);
+            let of =
+                method.and_then(|method| Some((*method, *banks.get(&method.bank_account()?)?)));
+            revealed.methods.push(reveal(&self.config.sealing_key, id, version, of)?);
         }
-        let answer = Answered::ok(&revealed);
-        revealed.methods.iter_mut().for_each(|method| method.account_number.zeroize());
-        Ok(answer)
+        Ok(Answered::ok(&revealed))
     }
 }
 
@@ -320,28 +318,32 @@ fn reveal(
     key: &SealingKey,
     payment_method_id: PaymentMethodId,
     version: i64,
-    bank: Option<&BankAccount>,
+    of: Option<(&Method, &BankAccount)>,
 ) -> Result<RevealedMethod, Refusal> {
-    let Some(bank) = bank else {
-        let (holder_name, routing_number) = (String::new(), String::new());
-        return Ok(RevealedMethod {
-            payment_method_id,
-            version,
-            revoked: true,
-            holder_name,
-            routing_number,
-            account_number: String::new(),
-        });
-    };
-    let number = key
-        .open(bank.id, &bank.sealed)
-        .ok_or_else(|| Refusal::new(Code::Internal, "a sealed account number cannot be opened"))?;
-    Ok(contract::RevealedMethod {
+    let mut revealed = RevealedMethod {
         payment_method_id,
         version,
-        revoked: false,
-        holder_name: bank.holder_name.clone(),
-        routing_number: bank.routing_number.clone(),
-        account_number: number.digits().to_owned(),
-    })
+        revoked: of.is_none(),
+        payment_method_type: String::new(),
+        holder_name: String::new(),
+        holder_type: String::new(),
+        routing_number: String::new(),
+        account_number: String::new(),
+        bank_account_type: String::new(),
+        card: None,
+    };
+    if let Some((method, bank)) = of {
+        let number = key.open(bank.id, &bank.sealed).ok_or_else(cannot_open)?;
+        method.kind.text().clone_into(&mut revealed.payment_method_type);
+        revealed.holder_name.clone_from(&bank.holder_name);
+        revealed.holder_type.clone_from(&bank.holder_type);
+        revealed.routing_number.clone_from(&bank.routing_number);
+        number.digits().clone_into(&mut revealed.account_number);
+        revealed.bank_account_type.clone_from(&bank.bank_account_type);
+    }
+    Ok(revealed)
+}
+
+fn cannot_open() -> Refusal {
+    Refusal::new(Code::Internal, "a sealed number cannot be opened")
 }

@@ -2,11 +2,12 @@
 
 mod known;
 mod shared_read;
+#[cfg(test)]
+mod tests;
 
 use contracts::{
     Currency, Timestamp,
     ids::{AccountId, BankAccountId, PaymentMethodId, WalletId},
-    rails::Rail,
 };
 use runtime::Fault;
 use store::{
@@ -14,20 +15,30 @@ use store::{
 };
 
 use crate::domain::{
-    BankAccount, Method, Source, Status,
+    BankAccount, Kind as MethodKind, Method, Source, Status,
     sealing::{Sealed, SealingKey},
 };
 
 pub use known::{Found, Known};
 pub use shared_read::SharedRead;
 
+macro_rules! method_types {
+    () => {
+        "ALTER TABLE payment_methods_method ADD COLUMN kind TEXT NOT NULL DEFAULT 'moov-wallet';
+         UPDATE payment_methods_method SET kind = 'rtp-credit' WHERE rail = 'rtp';
+         ALTER TABLE payment_methods_method DROP COLUMN rail;"
+    };
+}
+
 /// The tables that this service owns.
 pub static TABLES: &[&str] =
     &["payment_methods_sealing_key", "payment_methods_bank_account", "payment_methods_method"];
 
-/// How they are made. Both are cold tables but for the look-up of a method by its id, one row of
+/// How they are made. All are cold tables but for the look-up of a method by its id, one row of
 /// about 120 bytes in the primary key itself.
-pub static MIGRATIONS: &[Migration] = &[Migration {
+pub static MIGRATIONS: &[Migration] = &[FIRST, METHOD_TYPES];
+
+const FIRST: Migration = Migration {
     owner: "payment-methods",
     version: 1,
     name: "bank_accounts_and_methods",
@@ -62,7 +73,17 @@ pub static MIGRATIONS: &[Migration] = &[Migration {
           account BYTEA NOT NULL, enabled BIGINT NOT NULL, wallet BYTEA, bank_account BYTEA,
           rail TEXT, currency TEXT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL);
         CREATE INDEX payment_methods_method_of ON payment_methods_method (account, id);",
-}];
+};
+
+/// Several methods of one bank account share a rail, so that the type is stored and the rail
+/// follows from it.
+const METHOD_TYPES: Migration = Migration {
+    owner: "payment-methods",
+    version: 2,
+    name: "method_types",
+    sqlite: method_types!(),
+    postgres: method_types!(),
+};
 
 static NEW_BANK: Insert<14> = Insert::new(
     "payment_methods_bank_account",
@@ -133,7 +154,7 @@ static NEW_METHOD: Insert<10> = Insert::new(
         ("enabled", Kind::Int),
         ("wallet", Kind::Blob),
         ("bank_account", Kind::Blob),
-        ("rail", Kind::Text),
+        ("kind", Kind::Text),
         ("currency", Kind::Text),
         ("created", Kind::Int),
         ("updated", Kind::Int),
@@ -149,7 +170,7 @@ static METHODS: Select<1> = Select::new(
         "enabled",
         "wallet",
         "bank_account",
-        "rail",
+        "kind",
         "currency",
         "created",
         "updated",
@@ -157,7 +178,7 @@ static METHODS: Select<1> = Select::new(
     [("id", Kind::Blob)],
 );
 static METHODS_OF: Sql = Sql::new(
-    "SELECT id, version, account, enabled, wallet, bank_account, rail, currency, created, updated \
+    "SELECT id, version, account, enabled, wallet, bank_account, kind, currency, created, updated \
      FROM payment_methods_method WHERE account = $1 AND enabled = 1 ORDER BY id",
 );
 static DISABLE_METHOD: Update<2, 3> = Update::new(
@@ -205,20 +226,21 @@ fn bank(row: &Row<'_>) -> Result<BankAccount> {
 
 fn method(row: &Row<'_>) -> Result<Method> {
     let id = PaymentMethodId::from_slice(row.blob(0)?);
-    let source = match (row.opt_blob(4)?, row.opt_blob(5)?, row.opt_text(6)?) {
-        (Some(wallet), None, None) => WalletId::from_slice(wallet).map(Source::Wallet),
-        (None, Some(bank), Some(rail)) => {
-            let bank = bank_id(bank)?;
-            rail.parse::<Rail>().ok().map(|rail| Source::Bank(bank, rail))
-        }
+    let kind = MethodKind::from_text(row.text(6)?);
+    let source = match (row.opt_blob(4)?, row.opt_blob(5)?) {
+        (Some(wallet), None) => WalletId::from_slice(wallet).map(Source::Wallet),
+        (None, Some(bank)) => Some(Source::Bank(bank_id(bank)?)),
         _ => None,
     };
+    let typed = source.zip(kind).filter(|(source, kind)| source.has(*kind));
+    let (source, kind) = typed.ok_or_else(|| bad("a method has one source, and a type of it"))?;
     Ok(Method {
         id: id.ok_or_else(|| bad("a payment method's id has 16 bytes"))?,
         version: row.int(1)?,
         account: account_id(row, 2)?,
         enabled: row.bool(3)?,
-        source: source.ok_or_else(|| bad("a method has a wallet, or a bank account and a rail"))?,
+        source,
+        kind,
         currency: Currency::new(row.text(7)?).ok_or_else(|| bad("no currency"))?,
         created: Timestamp(row.int(8)?),
         updated: Timestamp(row.int(9)?),
@@ -299,11 +321,9 @@ pub fn update_banks(tx: &mut Tx<'_>, banks: &[BankAccount]) -> Result<()> {
 pub fn insert_methods(tx: &mut Tx<'_>, known: &Known, methods: &[Method]) -> Result<()> {
     known.stage(methods);
     tx.insert_many(&NEW_METHOD, methods, |method| {
-        let (wallet, bank, rail) = match &method.source {
-            Source::Wallet(wallet) => (Value::Blob(wallet.as_bytes()), Value::Null, Value::Null),
-            Source::Bank(bank, rail) => {
-                (Value::Null, Value::Blob(bank.as_bytes()), Value::Text(rail.service()))
-            }
+        let (wallet, bank) = match &method.source {
+            Source::Wallet(wallet) => (Value::Blob(wallet.as_bytes()), Value::Null),
+            Source::Bank(bank) => (Value::Null, Value::Blob(bank.as_bytes())),
         };
         [
             Value::Blob(method.id.as_bytes()),
@@ -312,7 +332,7 @@ pub fn insert_methods(tx: &mut Tx<'_>, known: &Known, methods: &[Method]) -> Res
             method.enabled.into(),
             wallet,
             bank,
-            rail,
+            Value::Text(method.kind.text()),
             Value::Text(method.currency.as_str()),
             Value::Int(method.created.0),
             Value::Int(method.updated.0),

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -31,6 +31,9 @@ use store::{Insert, Kind, Location, Migration, OnConflict, Options, Sql, Store};
 use tower::ServiceExt;
 
 const NUMBER: &str = "48151623427";
+/// The methods of a bank account that RTP reaches and that is not verified yet.
+const UNVERIFIED: [&str; 4] =
+    ["ach-credit-same-day", "ach-credit-standard", "ach-debit-collect", "rtp-credit"];
 
 /// Stands for the ledger and for the rail: emits what it is told.
 struct Mouth;
@@ -224,6 +227,14 @@ impl Platform {
     async fn link(&self, routing: &str, number: &str) -> (StatusCode, Value) {
         self.ask("POST", "/bank-accounts", &details(routing, number).to_string()).await
     }
+    /// The enabled methods, by type.
+    async fn methods(&self) -> BTreeMap<String, Value> {
+        let (_, methods) = self.get("/payment-methods").await;
+        let methods = methods.as_array().unwrap().iter();
+        let typed =
+            methods.map(|method| (text(&method["paymentMethodType"]).to_owned(), method.clone()));
+        typed.collect()
+    }
     async fn resolve(&self, query: &str) -> Resolved {
         let path = format!("/internal/payment-methods?{query}");
         self.running.platform.call::<ResolvePaymentMethods>("transfers", &path).await.unwrap().reply
@@ -270,9 +281,10 @@ async fn a_bank_account_from_link_to_disable() {
     let one = format!("/bank-accounts/{}", text(&bank["bankAccountID"]));
     assert_eq!(platform.get(&one).await, (StatusCode::OK, bank.clone()));
     assert_eq!(platform.get("/bank-accounts").await.1, json!([bank]));
-    let (_, methods) = platform.get("/payment-methods").await;
-    let method = &methods[0];
-    assert_eq!(method["paymentMethodType"], "rtp-credit", "{methods}");
+    let methods = platform.methods().await;
+    let kinds: Vec<&str> = methods.keys().map(String::as_str).collect();
+    assert_eq!(kinds, UNVERIFIED);
+    let method = &methods["rtp-credit"];
     assert_eq!(method["bankAccount"], bank);
     let id = text(&method["paymentMethodID"]);
     assert_eq!(platform.get(&format!("/payment-methods/{id}")).await.1, *method);
@@ -290,6 +302,19 @@ async fn a_bank_account_from_link_to_disable() {
     assert_eq!(revoked, [true, false, true]);
     assert_eq!(revealed[1].account_number, NUMBER);
     assert_eq!(revealed[1].routing_number, "021000021");
+    assert_eq!(revealed[1].payment_method_type, "rtp-credit");
+    assert_eq!(
+        (revealed[1].holder_type.as_str(), revealed[1].bank_account_type.as_str()),
+        ("individual", "checking")
+    );
+    for (kind, method) in &methods {
+        let id = text(&method["paymentMethodID"]);
+        let revealed = platform.reveal(&format!("{id}:1")).await.methods;
+        assert_eq!(revealed[0].payment_method_type, *kind);
+        assert_eq!(revealed[0].account_number, NUMBER);
+        let rail = if kind == "rtp-credit" { Rail::Rtp } else { Rail::Ach };
+        assert_eq!(platform.resolve(&format!("ids={id}")).await.methods[0].rail, Some(rail));
+    }
     assert!(revealed[0].account_number.is_empty() && revealed[2].account_number.is_empty());
 
     // Out of use: nothing shows it, no version opens, and it may be linked anew.
@@ -306,17 +331,14 @@ async fn a_bank_account_from_link_to_disable() {
     assert!(revealed.iter().all(|method| method.revoked && method.account_number.is_empty()));
     let (status, anew) = platform.link("021000021", NUMBER).await;
     assert_eq!((status, &anew["fingerprint"]), (StatusCode::OK, &bank["fingerprint"]));
-    let names = platform.names_heard(6).await;
-    let expected = [
-        "bankAccount.created",
-        "paymentMethod.enabled",
-        "paymentMethod.disabled",
-        "bankAccount.updated",
-        "bankAccount.created",
-        "paymentMethod.enabled",
-    ];
+    let names = platform.names_heard(15).await;
+    let mut expected = vec!["bankAccount.created"];
+    expected.extend(["paymentMethod.enabled"; 4]);
+    expected.extend(["paymentMethod.disabled"; 4]);
+    expected.extend(["bankAccount.updated", "bankAccount.created"]);
+    expected.extend(["paymentMethod.enabled"; 4]);
     assert_eq!(names, expected);
-    assert_eq!(platform.heard()[3].1["status"], "disabled");
+    assert_eq!(platform.heard()[9].1["status"], "disabled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -379,7 +401,8 @@ async fn micro_deposits() {
         let (_, bank) = platform.link("111326233", number).await;
         paths.push(format!("/bank-accounts/{}", text(&bank["bankAccountID"])));
     }
-    assert_eq!(platform.get("/payment-methods").await.1, json!([]), "not on RTP");
+    assert!(!platform.methods().await.contains_key("rtp-credit"), "not on RTP");
+    assert!(!platform.methods().await.contains_key("ach-debit-fund"), "not verified");
     let name = |amounts: [i64; 2]| json!({"amounts": amounts}).to_string();
     let deposits = format!("{}/micro-deposits", paths[0]);
     assert_eq!(platform.ask("PUT", &deposits, &name([0, 0])).await.0, 409, "none were sent");
@@ -396,6 +419,8 @@ async fn micro_deposits() {
     }
     assert_eq!(platform.ask("PUT", &deposits, &name([0, 0])).await, (StatusCode::OK, json!({})));
     assert_eq!(platform.get(&paths[0]).await.1["status"], "verified");
+    let fund = platform.methods().await.remove("ach-debit-fund").unwrap();
+    assert_eq!(fund["bankAccount"]["status"], "verified", "in the commit that verifies");
     assert_eq!(platform.ask("POST", &deposits, "").await.0, 409);
     let other = format!("{}/micro-deposits", paths[1]);
     platform.ask("POST", &other, "").await;
@@ -405,7 +430,11 @@ async fn micro_deposits() {
     }
     assert_eq!(platform.ask("PUT", &other, &name([0, 0])).await.0, 409, "too late");
     assert_eq!(platform.get(&paths[1]).await.1["status"], "verificationFailed");
-    until(async || platform.heard().len() >= 6).await;
+    until(async || platform.heard().len() >= 13).await;
+    let fund = |(name, data): &(String, Value)| {
+        name == "paymentMethod.enabled" && data["paymentMethodType"] == "ach-debit-fund"
+    };
+    assert_eq!(platform.heard().iter().filter(|event| fund(event)).count(), 1);
     let heard = platform.heard().into_iter();
     let updates: Vec<Value> = heard
         .filter(|(name, _)| name == "bankAccount.updated")
@@ -435,10 +464,12 @@ async fn a_wallet_becomes_one_method_however_often_it_is_told() {
         kinds.sort();
         kinds
     };
-    assert_eq!(kinds(&all), ["moov-wallet", "rtp-credit"]);
+    let mut every = UNVERIFIED.to_vec();
+    every.insert(3, "moov-wallet");
+    assert_eq!(kinds(&all), every);
     for (query, expected) in [
         (format!("sourceID={wallet_id}"), vec!["moov-wallet"]),
-        (format!("sourceID={bank_id}"), vec!["rtp-credit"]),
+        (format!("sourceID={bank_id}"), UNVERIFIED.to_vec()),
         ("paymentMethodType=rtp-credit".to_owned(), vec!["rtp-credit"]),
         (format!("sourceID={bank_id}&paymentMethodType=moov-wallet"), vec![]),
     ] {
@@ -463,8 +494,8 @@ async fn a_wallet_becomes_one_method_however_often_it_is_told() {
     assert!(platform.reveal(&format!("{wallet}:1")).await.methods[0].revoked, "nothing to open");
     let deposits = format!("/bank-accounts/{bank_id}/micro-deposits");
     assert_eq!(platform.ask("POST", &deposits, "").await.0, 503, "no rail outside the sandbox");
-    let names = platform.names_heard(3).await;
-    assert_eq!(names.iter().filter(|name| *name == "paymentMethod.enabled").count(), 2);
+    let names = platform.names_heard(6).await;
+    assert_eq!(names.iter().filter(|name| *name == "paymentMethod.enabled").count(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -473,8 +504,8 @@ async fn a_hard_refusal_ends_the_bank_account_once() {
     let platform = start(directory.path(), true).await;
     let (_, bank) = platform.link("021000021", NUMBER).await;
     let one = format!("/bank-accounts/{}", text(&bank["bankAccountID"]));
-    let (_, methods) = platform.get("/payment-methods").await;
-    let method: PaymentMethodId = text(&methods[0]["paymentMethodID"]).parse().unwrap();
+    let rtp = platform.methods().await.remove("rtp-credit").unwrap();
+    let method: PaymentMethodId = text(&rtp["paymentMethodID"]).parse().unwrap();
     let report = async |code: &str, method: Option<PaymentMethodId>, transfer: u8| {
         let event = RailOutcome {
             transfer_id: TransferId::from_slice(&[transfer; 16]).unwrap(),
@@ -501,15 +532,13 @@ async fn a_hard_refusal_ends_the_bank_account_once() {
     assert_eq!(platform.get("/payment-methods").await.1, json!([]));
     assert!(platform.reveal(&format!("{method}:1")).await.methods[0].revoked);
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let names = platform.names_heard(4).await;
-    let expected = [
-        "bankAccount.created",
-        "paymentMethod.enabled",
-        "paymentMethod.disabled",
-        "bankAccount.updated",
-    ];
+    let names = platform.names_heard(10).await;
+    let mut expected = vec!["bankAccount.created"];
+    expected.extend(["paymentMethod.enabled"; 4]);
+    expected.extend(["paymentMethod.disabled"; 4]);
+    expected.push("bankAccount.updated");
     assert_eq!(names, expected);
-    assert_eq!(platform.heard()[3].1["status"], "errored");
+    assert_eq!(platform.heard()[9].1["status"], "errored");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -521,12 +550,12 @@ async fn no_account_number_is_in_any_file_and_another_key_is_refused() {
     platform
         .ask("POST", "/bank-accounts", &format!(r#"{{"account":{{"accountNumber":{NUMBER}"#))
         .await;
-    let (_, methods) = platform.get("/payment-methods").await;
-    let id = text(&methods[0]["paymentMethodID"]);
+    let methods = platform.methods().await;
+    let id = text(&methods["rtp-credit"]["paymentMethodID"]);
     assert_eq!(platform.reveal(&format!("{id}:1")).await.methods[0].account_number, NUMBER);
     let one = format!("/bank-accounts/{}", text(&bank["bankAccountID"]));
     platform.ask("DELETE", &one, "").await;
-    platform.names_heard(4).await;
+    platform.names_heard(10).await;
     assert!(!format!("{:?}", platform.heard()).contains(NUMBER));
     assert!(!platform.running.platform.metrics().contains(NUMBER));
     platform.running.stop().await;

@@ -2,7 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use contracts::{Body, ids::TransferId, payment_methods::LinkBankAccountRequest};
+use contracts::{
+    Body, Currency,
+    ids::{TransferId, WalletId, derive},
+    payment_methods::LinkBankAccountRequest,
+};
 
 use super::{
     sealing::{AccountNumber, SealingKey},
@@ -164,7 +168,7 @@ fn decisions() {
         new                 start-real unavailable
         disabled            start      not-found
         new                 right      conflict
-        pending             right      verified
+        pending             right      verified grows
         verified            right      conflict
         verificationFailed  right      conflict
         errored             right      conflict
@@ -198,13 +202,17 @@ fn decisions() {
         let outcome = match decide(&before, input, NOW) {
             Decision::AlreadyDone => "same".to_owned(),
             Decision::Refused(refusal) => refusal.code.text().to_owned(),
-            Decision::Done { bank, ends_methods, announce } => {
+            Decision::Done { bank, methods, announce } => {
                 assert_eq!(bank.updated, NOW);
                 let told = bank.status != before.status || bank.disabled.is_some();
                 assert_eq!(announce.is_some(), told, "{line}");
                 let mut words = vec![bank.status.text()];
                 words.extend(bank.disabled.map(|_| "disabled"));
-                words.extend(ends_methods.then_some("ends"));
+                words.extend(match methods {
+                    Methods::Stay => None,
+                    Methods::Grow => Some("grows"),
+                    Methods::End => Some("ends"),
+                });
                 words.join(" ")
             }
         };
@@ -265,12 +273,11 @@ fn methods_and_versions() {
     let method = Method::of_wallet(wallet, account, Currency::USD, NOW);
     assert_eq!(method.id, Method::of_wallet(wallet, account, Currency::USD, Timestamp(1)).id);
     assert_eq!(method.id.bucket(), wallet.bucket());
-    assert_eq!((method.kind(), method.version), ("moov-wallet", 1));
+    assert_eq!((method.kind.text(), method.version), ("moov-wallet", 1));
     let own = bank(Status::New);
-    let [rtp] = <[Method; 1]>::try_from(Method::of_bank_account(&own)).expect("one method");
-    assert_eq!((rtp.kind(), rtp.bank_account()), ("rtp-credit", Some(own.id)));
-    let without = BankAccount { routing_number: "111326233".to_owned(), ..own.clone() };
-    assert!(Method::of_bank_account(&without).is_empty());
+    let rtp = Method::of_bank_account(&own).remove(0);
+    assert_eq!((rtp.kind.text(), rtp.bank_account()), ("rtp-credit", Some(own.id)));
+    assert_eq!(rtp.id.0, derive(own.id.0, &[b"rtp-credit"], own.id.bucket()), "never changes");
     assert!(rtp.may_reveal(1) && !rtp.may_reveal(0) && !rtp.may_reveal(2));
     let ended = rtp.disabled(NOW).expect("was enabled");
     assert_eq!(ended.version, 2);
@@ -278,6 +285,37 @@ fn methods_and_versions() {
     assert_eq!(ended.disabled(NOW), None);
     assert!(rtp.fits(None, None) && rtp.fits(Some(own.id.0), Some("rtp-credit")));
     assert!(!rtp.fits(Some(wallet.0), None) && !rtp.fits(None, Some("moov-wallet")));
+}
+
+/// One line per case: the bank account, and its methods.
+#[test]
+fn methods_of_a_bank_account() {
+    let table = "
+        new                rtp  rtp-credit ach-credit-standard ach-credit-same-day ach-debit-collect
+        pending            -    ach-credit-standard ach-credit-same-day ach-debit-collect
+        verified           rtp  rtp-credit ach-credit-standard ach-credit-same-day ach-debit-collect ach-debit-fund
+        verified           -    ach-credit-standard ach-credit-same-day ach-debit-collect ach-debit-fund
+        verificationFailed -    ach-credit-standard ach-credit-same-day ach-debit-collect
+        errored            rtp
+        disabled           rtp";
+    for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let status = Status::ALL.into_iter().find(|status| status.text() == words[0]);
+        let mut own = bank(status.unwrap_or(Status::Verified));
+        own.disabled = status.is_none().then_some(Timestamp(5));
+        if words[1] == "-" {
+            own.routing_number = "111326233".to_owned();
+        }
+        let methods = Method::of_bank_account(&own);
+        let kinds: Vec<&str> = methods.iter().map(|method| method.kind.text()).collect();
+        assert_eq!(kinds, words[2..], "{line}");
+        let rail = |text: &str| if text == "rtp-credit" { Rail::Rtp } else { Rail::Ach };
+        for method in methods {
+            assert_eq!(method.kind.rail(), Some(rail(method.kind.text())), "{line}");
+            assert_eq!(Kind::from_text(method.kind.text()), Some(method.kind));
+            assert!(method.source.has(method.kind) && !method.source.has(Kind::MoovWallet));
+        }
+    }
 }
 
 #[test]
