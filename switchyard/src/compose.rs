@@ -17,6 +17,7 @@ const SEALING_KEY: &str = "sealing.key";
 
 /// The discard port of this machine: nobody listens there.
 const NO_PARTICIPANT: &str = "http://127.0.0.1:9/messages";
+const NO_HOST: &str = "127.0.0.1:9";
 
 /// How the services of a process are to run.
 pub struct Plan {
@@ -29,6 +30,8 @@ pub struct Plan {
     pub shards: u32,
     /// Where the RTP participant takes messages; without one the rail waits.
     pub rtp_participant: Option<String>,
+    /// Where the card host listens; without one the rail waits.
+    pub card_host: Option<String>,
     pub clock: Clock,
 }
 
@@ -53,8 +56,23 @@ fn services(
         payment_methods::service(payment_methods::Config { sandbox, sealing_key: sealing }).wire(),
         transfers::service(store).wire(),
         webhooks::service(store).wire(),
+        card::service(card_settings(plan)).map_err(Failure::CouldNotRun)?.wire(),
         rtp::service(rtp_settings(plan)).map_err(Failure::CouldNotRun)?.wire(),
     ])
+}
+
+/// The card rail's settings. Without a host nobody answers at its address, and what is for this rail
+/// waits as `pending` with that reason.
+fn card_settings(plan: &Plan) -> card::Config {
+    let host = plan.card_host.clone().unwrap_or_else(|| NO_HOST.to_owned());
+    let mut settings = card::Config::sandbox(host);
+    if !plan.fast {
+        settings.answer_within = Duration::from_secs(30);
+        settings.reverse_first = Duration::from_secs(5);
+        settings.reverse_most = Duration::from_secs(60);
+        settings.windows = calendar::Windows::default();
+    }
+    settings
 }
 
 /// The RTP rail's settings. Without a participant nobody answers at its address, and what is for
@@ -107,6 +125,7 @@ fn unstarted(store: &Store) -> Outcome<Vec<Wiring>> {
         fast: true,
         shards: 1,
         rtp_participant: None,
+        card_host: None,
         clock: Clock::system(),
     };
     services(store, &plan, payment_methods::SealingKey::new(&[0; 32]))

@@ -90,6 +90,10 @@ impl Counterparties {
     pub fn rtp_url(&self) -> String {
         format!("http://{}/messages", self.sandbox.rtp_address)
     }
+    /// Where the card host listens.
+    pub fn card_address(&self) -> String {
+        self.sandbox.card_address.to_string()
+    }
     /// Stops them.
     pub async fn stop(self) {
         self.sandbox.shutdown().await;

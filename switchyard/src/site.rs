@@ -62,6 +62,7 @@ impl Site {
             fast: options.run.pace == cli::Pace::Fast,
             shards: options.shards,
             rtp_participant: counterparties.as_ref().map(|theirs| theirs.rtp_url()),
+            card_host: counterparties.as_ref().map(|theirs| theirs.card_address()),
             clock: clock.clone(),
         };
         let running = {

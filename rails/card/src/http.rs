@@ -297,7 +297,13 @@ impl Card {
         let mti = message.mti.to_string();
         let reference = message.field(63).unwrap_or_default().to_owned();
         let code = message.field(39).unwrap_or_default().to_owned();
-        let row = |why| Unmatched { at: work.machine, name: &mti, reference: &reference, code: &code, why };
+        let row = |why| Unmatched {
+            at: work.machine,
+            name: &mti,
+            reference: &reference,
+            code: &code,
+            why,
+        };
         let found = match wire::key_of(&reference) {
             Some(key) => store::load_many(work.tx, [key])?.remove(&key),
             None => None,
@@ -315,13 +321,8 @@ impl Card {
             }
             Err(why) => ("-", why.as_str()),
         };
-        let one = Unmatched {
-            at: work.machine,
-            name: &mti,
-            reference: &reference,
-            code: &code,
-            why,
-        };
+        let one =
+            Unmatched { at: work.machine, name: &mti, reference: &reference, code: &code, why };
         store::insert_unmatched(work.tx, &[one])?;
         let mut there = BTreeMap::from([(new.key, new)]);
         if name != "-" {
@@ -332,7 +333,11 @@ impl Card {
         self.save(work, BTreeMap::from([(old.key, old)]), there)
     }
     /// What a message for which nobody waits says of this instruction.
-    fn late_news(&self, of: &Instruction, message: &Message) -> Result<(&'static str, News), String> {
+    fn late_news(
+        &self,
+        of: &Instruction,
+        message: &Message,
+    ) -> Result<(&'static str, News), String> {
         let us = &self.config.us;
         if message.mti == reversal::RESPONSE {
             return us.reversal_word(of, message).map(|news| ("0410", news));

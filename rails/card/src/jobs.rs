@@ -65,7 +65,8 @@ struct Open {
 /// The rail's task.
 pub async fn run(card: Arc<Card>, platform: Platform) {
     let flights = Flights::default();
-    let hears = Told { card: Arc::clone(&card), platform: platform.clone(), flights: flights.clone() };
+    let hears =
+        Told { card: Arc::clone(&card), platform: platform.clone(), flights: flights.clone() };
     let driver = Driver::new(Arc::clone(&card.link), platform.clone(), hears);
     let embedded = platform.store().engine() == ::store::Engine::Sqlite;
     let lease_length = if embedded { EMBEDDED_LEASE } else { card.config.lease };
@@ -184,16 +185,21 @@ impl Worker {
         permit
     }
     /// Takes back what is due and not on its way, the oldest first.
-    async fn reverse(&mut self, open: Vec<Instruction>, lease: Lease, now: i64) -> Option<Duration> {
+    async fn reverse(
+        &mut self,
+        open: Vec<Instruction>,
+        lease: Lease,
+        now: i64,
+    ) -> Option<Duration> {
         if open.is_empty() || !self.card.link.is_signed_on() {
             return None;
         }
         let flying = self.flights.keys();
         let open = open.into_iter().filter(|one| !flying.contains(&one.key));
         let (due, later): (Vec<_>, Vec<_>) = open.partition(|one| one.due <= now);
-        let next = later.first().map(|one| {
-            Duration::from_micros(u64::try_from(one.due - now).unwrap_or(0).max(1_000))
-        });
+        let next = later
+            .first()
+            .map(|one| Duration::from_micros(u64::try_from(one.due - now).unwrap_or(0).max(1_000)));
         let mut places = Vec::new();
         for instruction in due {
             match self.place() {
@@ -341,8 +347,7 @@ async fn reveal<'a>(
     let names: Vec<String> = wanted.iter().map(|(id, version)| format!("{id}:{version}")).collect();
     // What was sent under a version is taken back under it, also where it was revoked since.
     let again = if taken_back { "&revoked=true" } else { "" };
-    let path =
-        format!("/internal/payment-methods/reveal?methods={}{again}", names.join(","));
+    let path = format!("/internal/payment-methods/reveal?methods={}{again}", names.join(","));
     match platform.call::<Reveal>("card", &path).await {
         Ok(called) => {
             let methods = called.reply.methods.into_iter();

@@ -13,7 +13,9 @@ use contracts::{
     ids::{AccountId, PaymentMethodId, TransferId},
     rails::Direction,
 };
-use store::{Engine, Error, Insert, Kind, Migration, OnConflict, Row, Select, Sql, Tx, Update, Value};
+use store::{
+    Engine, Error, Insert, Kind, Migration, OnConflict, Row, Select, Sql, Tx, Update, Value,
+};
 
 use crate::domain::{Instruction, Key, State};
 
@@ -21,8 +23,7 @@ pub use messages::{Recorded, Unmatched, exchanges, insert_messages, insert_unmat
 pub use verify::{Instructed, Standing, verify};
 
 /// The tables.
-pub static TABLES: &[&str] =
-    &["card_instruction", "card_message", "card_unmatched", "card_lease"];
+pub static TABLES: &[&str] = &["card_instruction", "card_message", "card_unmatched", "card_lease"];
 
 /// How they are made.
 pub static MIGRATIONS: &[Migration] = &[Migration {
@@ -72,9 +73,28 @@ pub static MIGRATIONS: &[Migration] = &[Migration {
 
 /// The columns of an instruction, in the order in which [`instruction`] reads them.
 const COLUMNS: &[&str] = &[
-    "id", "tail", "state", "queued", "due", "attempt", "epoch", "reversals", "messages", "inbound",
-    "currency", "amount", "method", "version", "merchant", "number", "created", "reversal",
-    "reversed", "unknown_there", "code", "trace",
+    "id",
+    "tail",
+    "state",
+    "queued",
+    "due",
+    "attempt",
+    "epoch",
+    "reversals",
+    "messages",
+    "inbound",
+    "currency",
+    "amount",
+    "method",
+    "version",
+    "merchant",
+    "number",
+    "created",
+    "reversal",
+    "reversed",
+    "unknown_there",
+    "code",
+    "trace",
 ];
 macro_rules! columns {
     () => {
@@ -132,15 +152,13 @@ static SAVE: Update<4, 12> = Update::new(
         ("code", Kind::Text),
     ],
 );
-const THREE: [(&str, Kind); 3] =
-    [("bucket", Kind::Int), ("id", Kind::Int), ("tail", Kind::Int)];
+const THREE: [(&str, Kind); 3] = [("bucket", Kind::Int), ("id", Kind::Int), ("tail", Kind::Int)];
 static FIND: Select<3> = Select::new("card_instruction", COLUMNS, THREE);
 // Written with the index's own condition, so that it is used.
 static DUE: Sql =
     Sql::new(concat!(columns!(), "WHERE state = $1 AND state < 4 ORDER BY due LIMIT $2"));
-static BEFORE: Sql = Sql::new(
-    "SELECT count(*) FROM card_instruction WHERE state = 0 AND state < 4 AND due < $1",
-);
+static BEFORE: Sql =
+    Sql::new("SELECT count(*) FROM card_instruction WHERE state = 0 AND state < 4 AND due < $1");
 static GONE: Sql =
     Sql::new("UPDATE card_instruction SET state = 2, due = $1 WHERE state = 1 AND state < 4");
 static TAKE: Sql =

@@ -51,9 +51,11 @@ impl Us {
             && self.category.len() == 4
             && digits(&self.category);
         if !fits {
-            return Err("card: acquirer (11 digits), merchant (15 letters and digits) and category \
+            return Err(
+                "card: acquirer (11 digits), merchant (15 letters and digits) and category \
                         (4 digits) identify us to the host"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         if !(1..=99_999).contains(&self.terminals) {
             return Err("card: there are 1 to 99,999 terminals".to_owned());
@@ -119,7 +121,11 @@ impl Us {
         reversal
     }
     /// What an answer says of this instruction's reversal. An error is why it may not be believed.
-    pub(crate) fn reversal_word(&self, of: &Instruction, message: &Message) -> Result<News, String> {
+    pub(crate) fn reversal_word(
+        &self,
+        of: &Instruction,
+        message: &Message,
+    ) -> Result<News, String> {
         let answer = reversal::Response::read(message).map_err(|error| error.to_string())?;
         if of.reversal == 0 {
             return Err("no reversal was sent".to_owned());

@@ -5,8 +5,7 @@ use std::{
     path::Path,
 };
 
-use contracts::{ids::TransferId, transfers::TransferStatus};
-use rtp::{Instructed, Standing};
+use contracts::{Amount, ids::TransferId, transfers::TransferStatus};
 use serde::Deserialize;
 use serde_json::Value;
 use store::Tx;
@@ -18,6 +17,8 @@ use crate::exit::{Context, Failure, Outcome};
 const PAGE: usize = 5_000;
 /// Faults named at most.
 const FAULTS_MOST: usize = 100;
+/// States of the counterparties' books in which money has moved, or will.
+const IN_FORCE: [&str; 3] = ["accepted", "approved", "settled"];
 
 /// What came from the outside, where it was asked for.
 pub struct Outside {
@@ -93,10 +94,58 @@ pub fn acknowledged(tx: &mut Tx<'_>, stored: u64, outside: &Outside) -> store::R
     Ok(checked("V7", name, "answers", (journal.told.len() as u64, faults)))
 }
 
+/// One leg of a transfer, as its rail knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Instructed {
+    rail: &'static str,
+    transfer: TransferId,
+    amount: Amount,
+    standing: Standing,
+}
+
+/// How an instruction stands, as far as the counterparty's books can contradict it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    /// Nothing final is known.
+    Open,
+    /// It is paid.
+    Paid,
+    /// It is not, and will not be.
+    Unpaid,
+}
+
+/// The instructions of every rail, and what is wrong in their own rows.
+fn instructions(tx: &mut Tx<'_>) -> store::Result<(Vec<Instructed>, Vec<String>)> {
+    let (rtp, mut faults) = rtp::verify(tx)?;
+    let (card, more) = card::verify(tx)?;
+    faults.extend(more);
+    let rtp = rtp.into_iter().map(|one| Instructed {
+        rail: "rtp",
+        transfer: one.transfer,
+        amount: one.amount,
+        standing: match one.standing {
+            rtp::Standing::Open => Standing::Open,
+            rtp::Standing::Paid => Standing::Paid,
+            rtp::Standing::Unpaid => Standing::Unpaid,
+        },
+    });
+    let card = card.into_iter().map(|one| Instructed {
+        rail: "card",
+        transfer: one.transfer,
+        amount: one.amount,
+        standing: match one.standing {
+            card::Standing::Open => Standing::Open,
+            card::Standing::Paid => Standing::Paid,
+            card::Standing::Unpaid => Standing::Unpaid,
+        },
+    });
+    Ok((rtp.chain(card).collect(), faults))
+}
+
 /// V10: nothing left twice, the network's word and the transfer's status agree, and the network's
 /// own books say the same.
 pub fn paid_once(tx: &mut Tx<'_>, outside: &Outside) -> store::Result<Checked> {
-    let (instructions, mut faults) = rtp::verify(tx)?;
+    let (instructions, mut faults) = instructions(tx)?;
     for page in instructions.chunks(PAGE) {
         let found = transfers::store::load_many(tx, page.iter().map(|one| one.transfer))?;
         for one in page {
@@ -121,6 +170,7 @@ fn contradiction(one: &Instructed, status: Option<TransferStatus>) -> Option<Str
     use TransferStatus::{Canceled, Completed, Failed, Reversed};
     let wrong = match (status, one.standing) {
         (None, _) => true,
+        // A payment that is confirmed is paid before its funds are released.
         (Some(Completed | Reversed), standing) => standing != Standing::Paid,
         (Some(Failed | Canceled), standing) => standing != Standing::Unpaid,
         (Some(_), _) => false,
@@ -137,15 +187,15 @@ fn contradiction(one: &Instructed, status: Option<TransferStatus>) -> Option<Str
 /// What is wrong between our instructions and the counterparties' books, both ways.
 fn compared(instructions: &[Instructed], books: &[Booked]) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut paid: BTreeMap<TransferId, Vec<&Booked>> = BTreeMap::new();
-    for booked in books.iter().filter(|booked| booked.state == "accepted") {
+    let mut paid: BTreeMap<(&str, TransferId), Vec<&Booked>> = BTreeMap::new();
+    for booked in books.iter().filter(|booked| IN_FORCE.contains(&booked.state.as_str())) {
         match booked.transfer_id {
-            Some(id) => paid.entry(id).or_default().push(booked),
+            Some(id) => paid.entry((booked.rail.as_str(), id)).or_default().push(booked),
             None => faults.push(format!("{} {} names no transfer", booked.rail, booked.reference)),
         }
     }
     for one in instructions {
-        let theirs = paid.remove(&one.transfer).unwrap_or_default();
+        let theirs = paid.remove(&(one.rail, one.transfer)).unwrap_or_default();
         let id = one.transfer;
         match (one.standing, theirs.as_slice()) {
             (Standing::Paid, []) => faults.push(format!("{id}: paid here, not in the books")),
@@ -158,21 +208,20 @@ fn compared(instructions: &[Instructed], books: &[Booked]) -> Vec<String> {
             _ => {}
         }
     }
-    faults.extend(paid.keys().map(|id| format!("{id}: booked, and never instructed")));
+    faults.extend(paid.keys().map(|(_, id)| format!("{id}: booked, and never instructed")));
     faults
 }
 
 #[cfg(test)]
 mod tests {
     use contracts::{Amount, Currency, transfers::TransferStatus};
-    use rtp::{Instructed, Standing};
 
-    use super::{Booked, compared, contradiction, read_journal};
+    use super::{Booked, Instructed, Standing, compared, contradiction, read_journal};
 
     fn instructed(last: u8, standing: Standing) -> Instructed {
         let id = format!("019a8f3e-1c40-7000-8000-0000000000{last:02x}");
         let amount = Amount::new(100, Currency::USD);
-        Instructed { transfer: id.parse().unwrap(), amount, standing }
+        Instructed { rail: "rtp", transfer: id.parse().unwrap(), amount, standing }
     }
 
     fn booked(one: &Instructed, state: &str, amount: i64) -> Booked {

@@ -37,7 +37,6 @@ pub enum Standing {
 #[derive(Clone, Copy, Debug)]
 pub struct Instructed {
     pub transfer: TransferId,
-    pub leg: u8,
     pub amount: Amount,
     pub standing: Standing,
 }
@@ -65,7 +64,6 @@ pub fn verify(tx: &mut Tx<'_>) -> Result<(Vec<Instructed>, Vec<String>)> {
         let known = page.iter().filter(|one| one.state != State::Tombstone);
         all.extend(known.map(|one| Instructed {
             transfer: one.key.transfer,
-            leg: one.key.leg,
             amount: one.amount,
             standing: match one.state {
                 State::Accepted | State::Confirmed => Standing::Paid,
