@@ -114,7 +114,7 @@ async fn a_bad_callback_is_refused_at_the_start() {
     assert_eq!(Sandbox::start(config).await.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
 }
 
-/// Not a test by itself: the process that `kill_9_loses_no_answer` kills.
+/// Not a test by itself: the process that the tests of each rail kill.
 #[test]
 fn child_process() {
     let Some(dir) = std::env::var_os("SANDBOX_TEST_CHILD") else { return };
@@ -124,7 +124,7 @@ fn child_process() {
         let mut config = config(dir.as_ref(), &clock, "127.0.0.1:1".parse().unwrap());
         config.keep_wire = false;
         let sandbox = Sandbox::start(config).await.unwrap();
-        println!("\nlistening {}", sandbox.rtp_address);
+        println!("\nlistening {}\ncards at {}", sandbox.rtp_address, sandbox.card_address);
         std::future::pending::<()>().await;
     });
 }

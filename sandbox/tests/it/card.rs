@@ -1,6 +1,8 @@
 //! The card host from outside: real TCP on a free port, messages made by the format's own types.
 
+mod crash;
 mod faults;
+mod line;
 mod table;
 
 use std::io;
