@@ -9,11 +9,10 @@ const SHOWN_MOST: usize = 32;
 
 /// Reads one message, which must end where the bytes end.
 pub fn parse(bytes: &[u8], spec: &Spec) -> Result<Message, Error> {
-    match parse_partly(bytes, spec) {
-        (Some(message), None) => Ok(message),
-        (_, Some(error)) => Err(error),
-        (None, None) => unreachable!("without an error there is a message"),
-    }
+    let mut reader = Reader { bytes, at: 0 };
+    let mut message = Message::new(reader.mti(spec)?);
+    reader.fields(spec, &mut message)?;
+    Ok(message)
 }
 
 /// Reads as much of a message as can be read: what was read before the error, and the error. Without
