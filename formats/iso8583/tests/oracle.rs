@@ -2,8 +2,6 @@
 //! written there with the same bytes. `PYTHON` names the interpreter (default `python3`). Where it
 //! or the package is missing: a loud skip.
 
-#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
-
 mod samples;
 
 use std::io::Write;
