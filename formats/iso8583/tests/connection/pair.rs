@@ -32,10 +32,12 @@ enum Fate {
     CutFrame,
     /// The socket takes no more bytes.
     Stalled,
+    /// It takes some now and then.
+    Sluggish,
     HostSignsOff,
 }
 
-const FATES: [Fate; 10] = [
+const FATES: [Fate; 11] = [
     Fate::Good,
     Fate::Refused,
     Fate::SignOnRefused,
@@ -45,6 +47,7 @@ const FATES: [Fate; 10] = [
     Fate::Noise,
     Fate::CutFrame,
     Fate::Stalled,
+    Fate::Sluggish,
     Fate::HostSignsOff,
 ];
 
@@ -186,7 +189,12 @@ impl World {
         let Some(life) = &mut self.life else { return };
         let bytes = self.connection.transmit();
         assert!(bytes.len() <= 64 * 1024 + 4096);
-        if bytes.is_empty() || life.fate == Fate::Stalled && life.struck {
+        let stalled = match life.fate {
+            Fate::Stalled => life.struck,
+            Fate::Sluggish => life.struck && self.random.below(25) > 0,
+            _ => false,
+        };
+        if bytes.is_empty() || stalled {
             return;
         }
         let count = match self.random.below(3) {

@@ -261,6 +261,9 @@ fn refusals_leave_the_message_with_the_caller() {
     assert_eq!(world.heard().len(), 3);
     world.say(&answer(1));
     assert_eq!(world.enqueue(3), Ok(()), "there is room again");
+    world.heard();
+    world.say(&answer(3));
+    assert_eq!(world.enqueue(1), Ok(()), "what has ended may come again, as repeats do");
 }
 
 #[test]
