@@ -68,6 +68,8 @@ fn card_settings(plan: &Plan) -> card::Config {
     let mut settings = card::Config::sandbox(host);
     if !plan.fast {
         settings.answer_within = Duration::from_secs(30);
+        settings.echo_after = Duration::from_secs(30);
+        settings.echo_within = Duration::from_secs(5);
         settings.reverse_first = Duration::from_secs(5);
         settings.reverse_most = Duration::from_secs(60);
         settings.windows = calendar::Windows::default();

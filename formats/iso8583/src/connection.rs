@@ -32,7 +32,8 @@
 //! - No message before the sign-on is answered with 00; a sign-off when it is to end.
 //! - At most [`Config::in_flight_most`] messages taken and not ended; more are refused, and stay in
 //!   the owner's own queue.
-//! - After [`Config::echo_after`] without a message from the host an echo is sent; after
+//! - After [`Config::echo_after`] without a message from the host, and when a message was not answered
+//!   in time, an echo is sent; after
 //!   [`Config::echoes_missed_most`] without answer the connection is closed.
 //! - Bytes that the socket does not take for [`Config::stalled_after`] close it, as do bytes that
 //!   are no message. There is no way back into step.
@@ -367,8 +368,10 @@ impl Connection {
         if self.has_ended() {
             return;
         }
+        let mut silent = false;
         for (trace, key, sent) in self.flights.expired(now) {
             if sent {
+                silent = true;
                 self.events.push_back(Event::Silent { key });
             } else {
                 self.outbox.withdraw(&trace);
@@ -392,7 +395,8 @@ impl Connection {
             }
             self.ask(now, Information::Echo);
         }
-        if self.is_echo_time() && self.heard_at + self.config.echo_after <= now {
+        // A host that does not answer is asked at once whether it is there at all.
+        if self.is_echo_time() && (silent || self.heard_at + self.config.echo_after <= now) {
             self.ask(now, Information::Echo);
         }
         self.sign_off_if_drained(now);

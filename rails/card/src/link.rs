@@ -23,7 +23,7 @@ use tokio::{
     sync::{Notify, Semaphore},
 };
 
-use crate::wire::Us;
+use crate::{http::micros, wire::Us};
 
 /// Bytes read at once.
 const READ: usize = 16 * 1024;
@@ -38,6 +38,10 @@ pub struct Config {
     pub answer_within: Duration,
     /// How long a connection may take.
     pub connect_within: Duration,
+    /// How long the host may be silent before it is asked whether it is there.
+    pub echo_after: Duration,
+    /// How long it may take to answer that, and a sign-on.
+    pub echo_within: Duration,
     /// The pause before the second reversal, doubled for each further one.
     pub reverse_first: Duration,
     /// The longest pause between reversals of one authorisation.
@@ -61,6 +65,8 @@ impl Config {
             us: Us::sandbox(),
             answer_within: Duration::from_millis(2_000),
             connect_within: Duration::from_millis(2_000),
+            echo_after: Duration::from_secs(10),
+            echo_within: Duration::from_secs(1),
             reverse_first: Duration::from_millis(500),
             reverse_most: Duration::from_secs(10),
             batch: 64,
@@ -94,6 +100,7 @@ pub struct Seen {
 pub struct Link {
     host: String,
     connect_within: Duration,
+    echo: [Duration; 2],
     window: usize,
     /// Something may be due: the worker.
     pub wake: Notify,
@@ -123,6 +130,7 @@ impl Link {
         Ok(Self {
             host: config.host.clone(),
             connect_within: config.connect_within,
+            echo: [config.echo_after, config.echo_within],
             window: config.window,
             wake: Notify::new(),
             send: Notify::new(),
@@ -191,8 +199,11 @@ fn signed(micros: u64) -> i64 {
 
 impl<H: Hears> Driver<H> {
     pub fn new(link: Arc<Link>, platform: Platform, hears: H) -> Self {
+        let [echo_after, network_answer_within] = link.echo.map(micros);
         let config = iso8583::connection::Config {
             in_flight_most: link.window,
+            echo_after,
+            network_answer_within,
             ..iso8583::connection::Config::default()
         };
         let now = signed(platform.monotonic().micros());

@@ -461,6 +461,7 @@ fn while_the_host_refuses_connections_transfers_wait_and_then_complete() {
     for transfer in &later {
         up.reserve(*transfer, 500);
     }
+    std::thread::sleep(Duration::from_millis(200));
     let waiting = up.waiting(later[19]).unwrap();
     assert_eq!(waiting.reason, "rail-unavailable");
     assert!(waiting.position.is_some_and(|position| position >= 10), "{waiting:?}");
@@ -490,10 +491,6 @@ fn every_fault_ends_as_the_host_has_it() {
         let transfers: Vec<TransferId> = (0..3).map(|_| world.transfer()).collect();
         for transfer in &transfers {
             up.reserve(*transfer, 4_200);
-        }
-        std::thread::sleep(Duration::from_secs(8));
-        for transfer in &transfers {
-            println!("{fault:?} {:?} {:?} {:?}", up.waiting(*transfer), up.exchanges(*transfer), world.outcomes_of(*transfer).len());
         }
         for transfer in &transfers {
             world.ended(*transfer, Duration::from_secs(40));
