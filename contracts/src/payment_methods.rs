@@ -16,7 +16,11 @@ use crate::{
     rails::Rail,
 };
 
-pub use cards::{Card, CardAddress, CardVerification, Expiration};
+pub use cards::{
+    BasicPaymentMethod, Card, CardAddress, CardCreated, CardPath, CardUpdated, CardVerification,
+    DisableCard, Expiration, GetCard, LinkCard, LinkCardRequest, ListCards, UpdateCard,
+    UpdateCardRequest,
+};
 
 /// Body of [`LinkBankAccount`].
 #[derive(Clone, Serialize, Deserialize)]
@@ -132,13 +136,15 @@ pub struct PaymentMethod {
     pub wallet: Option<MethodWallet>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank_account: Option<BankAccount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Card>,
 }
 
 /// Filters of [`ListPaymentMethods`].
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentMethodQuery {
-    /// The wallet's or bank account's id.
+    /// The wallet's, bank account's or card's id.
     #[serde(rename = "sourceID")]
     pub source_id: Option<uuid::Uuid>,
     pub payment_method_type: Option<String>,
@@ -175,7 +181,8 @@ pub struct Resolved {
 pub struct ResolvedMethod {
     #[serde(rename = "paymentMethodID")]
     pub payment_method_id: PaymentMethodId,
-    /// Raised by each change; `Reveal` refuses a revoked one.
+    /// Raised by each change. Disabling revokes all versions, which `Reveal` then refuses; a
+    /// correction revokes none, and every version opens what is right now.
     pub version: i64,
     pub payment_method_type: String,
     #[serde(rename = "accountID")]

@@ -7,7 +7,8 @@ use crate::{
     accounts::{AccountCreated, CapabilityUpdated, KeyCreated, KeyRevoked},
     ledger::{LedgerHop, LedgerPosted, LedgerRefused, LedgerReserved, WalletCreated},
     payment_methods::{
-        BankAccountCreated, BankAccountUpdated, PaymentMethodDisabled, PaymentMethodEnabled,
+        BankAccountCreated, BankAccountUpdated, CardCreated, CardUpdated, PaymentMethodDisabled,
+        PaymentMethodEnabled,
     },
     rails::RailOutcome,
     transfers::{TransferCancelRequested, TransferCreated, TransferUpdated},
@@ -41,7 +42,7 @@ const fn entry<E: Event>() -> Entry {
 }
 
 /// Every event, in the order of its number.
-pub static EVENTS: [Entry; 17] = [
+pub static EVENTS: [Entry; 19] = [
     entry::<AccountCreated>(),
     entry::<CapabilityUpdated>(),
     entry::<KeyCreated>(),
@@ -50,6 +51,8 @@ pub static EVENTS: [Entry; 17] = [
     entry::<BankAccountUpdated>(),
     entry::<PaymentMethodEnabled>(),
     entry::<PaymentMethodDisabled>(),
+    entry::<CardCreated>(),
+    entry::<CardUpdated>(),
     entry::<TransferCreated>(),
     entry::<TransferUpdated>(),
     entry::<TransferCancelRequested>(),

@@ -1,4 +1,4 @@
-//! Bank accounts and payment methods: field rules, and what each input comes to. Pure.
+//! Bank accounts, cards and payment methods: field rules, and what each input comes to. Pure.
 
 use contracts::{
     Code, Refusal, Timestamp,
@@ -9,12 +9,13 @@ use contracts::{
 
 use sealing::Sealed;
 
+pub mod cards;
 mod methods;
 pub mod sealing;
 #[cfg(test)]
 mod tests;
 
-pub use methods::{Kind, Method, Source};
+pub use methods::{Behind, Kind, Method, Source};
 
 /// Wrong amounts after which the verification has failed (Moov: five tries).
 pub const ATTEMPTS_MOST: i64 = 5;

@@ -8,7 +8,8 @@ use contracts::{
     ids::{AccountId, BankAccountId, PaymentMethodId},
     ledger::WalletCreated,
     payment_methods::{
-        BankAccountCreated, BankAccountUpdated, PaymentMethodDisabled, PaymentMethodEnabled,
+        BankAccountCreated, BankAccountUpdated, CardCreated, CardUpdated, PaymentMethodDisabled,
+        PaymentMethodEnabled,
     },
     rails::RailOutcome,
 };
@@ -16,7 +17,7 @@ use runtime::{Delivered, Fault, Handle, Work};
 
 use crate::{
     PaymentMethods,
-    domain::{self, BankAccount, Decision, Input, Method, Methods},
+    domain::{self, BankAccount, Decision, Input, Method, Methods, Source, cards::Card},
     store::{self, Known},
 };
 
@@ -112,7 +113,7 @@ pub fn apply(
     match methods {
         Methods::Stay => {}
         Methods::Grow => grow_methods(work, known, &bank)?,
-        Methods::End => end_methods(work, known, &bank)?,
+        Methods::End => end_methods(work, known, bank.account, Source::Bank(bank.id))?,
     }
     if let Some(status) = announce {
         let event = BankAccountUpdated {
@@ -134,14 +135,27 @@ fn grow_methods(work: &mut Work<'_, '_>, known: &Known, bank: &BankAccount) -> R
     add_methods(work, known, &methods)
 }
 
-fn end_methods(work: &mut Work<'_, '_>, known: &Known, bank: &BankAccount) -> Result<(), Fault> {
-    let methods = store::list_methods(work.tx, bank.account)?;
-    let ended: Vec<Method> = methods
-        .iter()
-        .filter(|method| method.bank_account() == Some(bank.id))
-        .filter_map(|method| method.disabled(work.now))
-        .collect();
-    store::update_disabled(work.tx, known, &ended)?;
+/// The enabled methods of a source.
+fn methods_of(
+    work: &mut Work<'_, '_>,
+    account: AccountId,
+    source: Source,
+) -> Result<Vec<Method>, Fault> {
+    let mut methods = store::list_methods(work.tx, account)?;
+    methods.retain(|method| method.source == source);
+    Ok(methods)
+}
+
+fn end_methods(
+    work: &mut Work<'_, '_>,
+    known: &Known,
+    account: AccountId,
+    source: Source,
+) -> Result<(), Fault> {
+    let methods = methods_of(work, account, source)?;
+    let ended: Vec<Method> =
+        methods.iter().filter_map(|method| method.disabled(work.now)).collect();
+    store::update_methods(work.tx, known, &ended)?;
     for method in &ended {
         let event = PaymentMethodDisabled {
             payment_method_id: method.id,
@@ -150,5 +164,40 @@ fn end_methods(work: &mut Work<'_, '_>, known: &Known, bank: &BankAccount) -> Re
         };
         emit(work, method.account, &event);
     }
+    Ok(())
+}
+
+/// What is behind them was corrected: a transfer that freezes them from now on says so.
+fn raise_methods(
+    work: &mut Work<'_, '_>,
+    known: &Known,
+    account: AccountId,
+    source: Source,
+) -> Result<(), Fault> {
+    let methods = methods_of(work, account, source)?;
+    let raised: Vec<Method> = methods.iter().map(|method| method.raised(work.now)).collect();
+    Ok(store::update_methods(work.tx, known, &raised)?)
+}
+
+/// Adds a card with its methods.
+pub fn add_card(work: &mut Work<'_, '_>, known: &Known, card: &Card) -> Result<(), Fault> {
+    store::insert_cards(work.tx, std::slice::from_ref(card))?;
+    emit(work, card.account, &CardCreated { card_id: card.id, account_id: card.account });
+    add_methods(work, known, &Method::of_card(card))
+}
+
+/// Saves and tells that a card was changed or disabled.
+pub fn change_card(work: &mut Work<'_, '_>, known: &Known, card: &Card) -> Result<(), Fault> {
+    store::update_cards(work.tx, std::slice::from_ref(card))?;
+    let (account, source) = (card.account, Source::Card(card.id));
+    let status = if card.disabled.is_some() {
+        end_methods(work, known, account, source)?;
+        "disabled"
+    } else {
+        raise_methods(work, known, account, source)?;
+        "updated"
+    };
+    let event = CardUpdated { card_id: card.id, account_id: account, status: status.to_owned() };
+    emit(work, account, &event);
     Ok(())
 }

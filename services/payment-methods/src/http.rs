@@ -1,30 +1,34 @@
 //! The endpoints of payment-methods, and the writes behind them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod cards;
+mod sources;
+
+use std::collections::BTreeMap;
 
 use contracts::{
     Code, Refusal,
     ids::{AccountId, BankAccountId, PaymentMethodId},
     payment_methods::{
-        BankAccountDetails, CompleteMicroDeposits, DisableBankAccount, GetBankAccount,
+        BankAccountDetails, CompleteMicroDeposits, DisableBankAccount, Expiration, GetBankAccount,
         GetPaymentMethod, InitiateMicroDeposits, LinkBankAccount, ListBankAccounts,
         ListPaymentMethods, Nothing, ResolvePaymentMethods, Resolved, Reveal, Revealed,
-        RevealedMethod,
+        RevealedCard, RevealedMethod,
     },
 };
 use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Platform, Work};
 
-use ::store::{Error, Tx};
-
 use crate::{
     PaymentMethods,
     domain::{
-        self, BankAccount, Decision, Input, Method, Status,
+        self, BankAccount, Behind, Decision, Input, Method, Status,
         sealing::{AccountNumber, NONCE_BYTES, SealingKey},
     },
     events,
     store::{self, Found},
 };
+
+pub(crate) use cards::{ChangeCard, NewCard};
+use sources::{Sources, load_with_sources};
 
 /// Payment methods that one [`Reveal`] may open.
 const REVEALED_MOST: usize = 256;
@@ -196,33 +200,15 @@ impl Answer<ListPaymentMethods> for PaymentMethods {
     ) -> Result<Answered<ListPaymentMethods>, Refusal> {
         let (account, query) = (ask.path.account, ask.query);
         let read = ask.platform.read(move |tx| {
-            Ok((store::list_methods(tx, account)?, store::list_banks(tx, account)?))
+            let mut methods = store::list_methods(tx, account)?;
+            let kind = query.payment_method_type.as_deref();
+            methods.retain(|method| method.fits(query.source_id, kind));
+            let sources = Sources::load(tx, &methods)?;
+            Ok((methods, sources))
         });
-        let (methods, banks) = read.await?;
-        let kind = query.payment_method_type.as_deref();
-        let fitting = methods.iter().filter(|method| method.fits(query.source_id, kind));
-        Ok(Answered::ok(&fitting.map(|method| method.shown(bank_of(method, &banks))).collect()))
+        let (methods, sources) = read.await?;
+        Ok(Answered::ok(&methods.iter().map(|method| method.shown(sources.of(method))).collect()))
     }
-}
-
-/// Those of these methods that there are, with their bank accounts.
-fn load_with_banks(
-    tx: &mut Tx<'_>,
-    ids: &[PaymentMethodId],
-) -> Result<(Vec<Method>, Vec<BankAccount>), Error> {
-    let methods = store::load_methods(tx, ids)?;
-    let banks = load_banks_of(tx, &methods)?;
-    Ok((methods, banks))
-}
-
-fn load_banks_of(tx: &mut Tx<'_>, methods: &[Method]) -> Result<Vec<BankAccount>, Error> {
-    let ids: BTreeSet<BankAccountId> = methods.iter().filter_map(Method::bank_account).collect();
-    let ids: Vec<BankAccountId> = ids.into_iter().collect();
-    store::load_banks(tx, &ids)
-}
-
-fn bank_of<'b>(method: &Method, banks: &'b [BankAccount]) -> Option<&'b BankAccount> {
-    banks.iter().find(|bank| method.bank_account() == Some(bank.id))
 }
 
 impl Answer<GetPaymentMethod> for PaymentMethods {
@@ -231,12 +217,12 @@ impl Answer<GetPaymentMethod> for PaymentMethods {
         ask: Ask<GetPaymentMethod>,
     ) -> Result<Answered<GetPaymentMethod>, Refusal> {
         let (account, id) = (ask.path.account, ask.path.method);
-        let read = ask.platform.read(move |tx| load_with_banks(tx, &[id]));
-        let (methods, banks) = read.await?;
+        let read = ask.platform.read(move |tx| load_with_sources(tx, &[id]));
+        let (methods, sources) = read.await?;
         let own = |method: &&Method| method.account == account && method.enabled;
         let method =
             methods.iter().find(own).ok_or_else(|| Refusal::not_found("payment method"))?;
-        Ok(Answered::ok(&method.shown(bank_of(method, &banks))))
+        Ok(Answered::ok(&method.shown(sources.of(method))))
     }
 }
 
@@ -252,13 +238,12 @@ impl Answer<ResolvePaymentMethods> for PaymentMethods {
         let details = ask.query.details == Some(true);
         if !details {
             let methods = self.methods(&ask.platform, ids).await?;
-            let methods = methods.iter().map(|method| method.resolved(None)).collect();
+            let methods = methods.iter().map(|method| method.resolved(Behind::default())).collect();
             return Ok(Answered::ok(&Resolved { methods }));
         }
-        let read = ask.platform.read(move |tx| load_with_banks(tx, &ids));
-        let (methods, banks) = read.await?;
-        let methods =
-            methods.iter().map(|method| method.resolved(bank_of(method, &banks))).collect();
+        let read = ask.platform.read(move |tx| load_with_sources(tx, &ids));
+        let (methods, sources) = read.await?;
+        let methods = methods.iter().map(|method| method.resolved(sources.of(method))).collect();
         Ok(Answered::ok(&Resolved { methods }))
     }
 }
@@ -289,15 +274,13 @@ impl Answer<Reveal> for PaymentMethods {
         let asked = asked_versions(&ask.query.methods)
             .ok_or_else(|| Refusal::field("methods", "is up to 256 paymentMethodID:version"))?;
         let ids: Vec<PaymentMethodId> = asked.iter().map(|(id, _)| *id).collect();
-        let read = ask.platform.read(move |tx| load_with_banks(tx, &ids));
-        let (methods, banks) = read.await?;
+        let read = ask.platform.read(move |tx| load_with_sources(tx, &ids));
+        let (methods, sources) = read.await?;
         let methods: BTreeMap<_, _> = methods.iter().map(|method| (method.id, method)).collect();
-        let banks: BTreeMap<_, _> = banks.iter().map(|bank| (bank.id, bank)).collect();
         let mut revealed = Revealed { methods: Vec::with_capacity(asked.len()) };
         for (id, version) in asked {
             let method = methods.get(&id).filter(|method| method.may_reveal(version));
-            let of =
-                method.and_then(|method| Some((*method, *banks.get(&method.bank_account()?)?)));
+            let of = method.map(|method| (*method, sources.of(method)));
             revealed.methods.push(reveal(&self.config.sealing_key, id, version, of)?);
         }
         Ok(Answered::ok(&revealed))
@@ -313,17 +296,17 @@ fn asked_versions(query: &str) -> Option<Vec<(PaymentMethodId, i64)>> {
     asked.collect::<Option<Vec<_>>>().filter(|asked| asked.len() <= REVEALED_MOST)
 }
 
-/// One opened method; revoked where there is no bank account to open.
+/// One opened method; revoked where there is neither bank account nor card to open.
 fn reveal(
     key: &SealingKey,
     payment_method_id: PaymentMethodId,
     version: i64,
-    of: Option<(&Method, &BankAccount)>,
+    of: Option<(&Method, Behind<'_>)>,
 ) -> Result<RevealedMethod, Refusal> {
     let mut revealed = RevealedMethod {
         payment_method_id,
         version,
-        revoked: of.is_none(),
+        revoked: true,
         payment_method_type: String::new(),
         holder_name: String::new(),
         holder_type: String::new(),
@@ -332,15 +315,26 @@ fn reveal(
         bank_account_type: String::new(),
         card: None,
     };
-    if let Some((method, bank)) = of {
+    let Some((method, behind)) = of else { return Ok(revealed) };
+    if let Some(bank) = behind.bank {
         let number = key.open(bank.id, &bank.sealed).ok_or_else(cannot_open)?;
-        method.kind.text().clone_into(&mut revealed.payment_method_type);
         revealed.holder_name.clone_from(&bank.holder_name);
         revealed.holder_type.clone_from(&bank.holder_type);
         revealed.routing_number.clone_from(&bank.routing_number);
         number.digits().clone_into(&mut revealed.account_number);
         revealed.bank_account_type.clone_from(&bank.bank_account_type);
+    } else if let Some(card) = behind.card {
+        let number = key.open_card(card.id, &card.sealed).ok_or_else(cannot_open)?;
+        revealed.holder_name = card.details.holder_name.clone().unwrap_or_default();
+        let Expiration { month, year } = card.details.expires.shown();
+        let number = number.digits().to_owned();
+        revealed.card =
+            Some(RevealedCard { number, expiration_month: month, expiration_year: year });
+    } else {
+        return Ok(revealed);
     }
+    revealed.revoked = false;
+    method.kind.text().clone_into(&mut revealed.payment_method_type);
     Ok(revealed)
 }
 

@@ -1,14 +1,14 @@
-//! payment-methods: bank accounts, and the ways to pay from or to a wallet or a bank account.
+//! payment-methods: bank accounts, cards, and the ways to pay from or to them or a wallet.
 //!
-//! *Owns*: bank accounts with their sealed numbers, payment methods with their versions.
-//! *Answers*: `/accounts/{accountID}/bank-accounts` and `.../payment-methods`; for the other
-//! services the look-up of a transfer's two methods (step 2 of the road), and `Reveal`, which opens
-//! numbers for the rail that is about to claim.
+//! *Owns*: bank accounts and cards with their sealed numbers, payment methods with their versions.
+//! *Answers*: `/accounts/{accountID}/bank-accounts`, `.../cards` and `.../payment-methods`; for the
+//! other services the look-up of a transfer's two methods (step 2 of the road), and `Reveal`, which
+//! opens numbers for the rail that is about to claim.
 //! *Handles*: `wallet.created` (a wallet becomes a method), `rail.outcome` (a hard refusal ends a
 //! bank account and its methods).
-//! *Emits*: `bankAccount.created`, `bankAccount.updated`, `paymentMethod.enabled`,
-//! `paymentMethod.disabled`.
-//! *Never*: lets an account number into a row, event, log or error unsealed, or knows a transfer.
+//! *Emits*: `bankAccount.created`, `bankAccount.updated`, `card.created`, `card.updated`,
+//! `paymentMethod.enabled`, `paymentMethod.disabled`.
+//! *Never*: lets a number into a row, event, log or error unsealed, keeps a CVV, or knows a transfer.
 
 mod domain;
 mod events;
@@ -17,16 +17,7 @@ mod store;
 
 use std::sync::Arc;
 
-use contracts::{
-    ledger::WalletCreated,
-    payment_methods::{
-        BankAccountCreated, BankAccountUpdated, CompleteMicroDeposits, DisableBankAccount,
-        GetBankAccount, GetPaymentMethod, InitiateMicroDeposits, LinkBankAccount, ListBankAccounts,
-        ListPaymentMethods, PaymentMethodDisabled, PaymentMethodEnabled, ResolvePaymentMethods,
-        Reveal,
-    },
-    rails::RailOutcome,
-};
+use contracts::{ledger::WalletCreated, payment_methods as contract, rails::RailOutcome};
 use runtime::{Service, Tier};
 
 pub use domain::sealing::SealingKey;
@@ -35,7 +26,7 @@ pub use domain::sealing::SealingKey;
 pub struct Config {
     /// Micro-deposits are 0 and 0 and arrive at once; otherwise there is no rail to send them.
     pub sandbox: bool,
-    /// The key that account numbers are sealed under, from a file outside the database.
+    /// The key that numbers are sealed under, from a file outside the database.
     pub sealing_key: SealingKey,
 }
 
@@ -57,22 +48,31 @@ pub fn service(config: Config) -> Service<PaymentMethods> {
         .tables(store::TABLES, store::MIGRATIONS)
         .remembers(|state| state.known.committed(), |state| state.known.rolled_back())
         .starts(|state, tx| store::check_sealing_key(tx, &state.config.sealing_key))
-        .answers::<LinkBankAccount>()
-        .answers::<ListBankAccounts>()
-        .answers::<GetBankAccount>()
-        .answers::<DisableBankAccount>()
-        .answers::<InitiateMicroDeposits>()
-        .answers::<CompleteMicroDeposits>()
-        .answers::<ListPaymentMethods>()
-        .answers::<GetPaymentMethod>()
-        .answers::<ResolvePaymentMethods>()
-        .answers::<Reveal>()
+        .answers::<contract::LinkBankAccount>()
+        .answers::<contract::ListBankAccounts>()
+        .answers::<contract::GetBankAccount>()
+        .answers::<contract::DisableBankAccount>()
+        .answers::<contract::InitiateMicroDeposits>()
+        .answers::<contract::CompleteMicroDeposits>()
+        .answers::<contract::LinkCard>()
+        .answers::<contract::ListCards>()
+        .answers::<contract::GetCard>()
+        .answers::<contract::UpdateCard>()
+        .answers::<contract::DisableCard>()
+        .answers::<contract::ListPaymentMethods>()
+        .answers::<contract::GetPaymentMethod>()
+        .answers::<contract::ResolvePaymentMethods>()
+        .answers::<contract::Reveal>()
         .commits::<http::NewBankAccount>()
         .commits::<http::ChangeBankAccount>()
+        .commits::<http::NewCard>()
+        .commits::<http::ChangeCard>()
         .handles::<WalletCreated>()
         .handles::<RailOutcome>()
-        .emits::<BankAccountCreated>()
-        .emits::<BankAccountUpdated>()
-        .emits::<PaymentMethodEnabled>()
-        .emits::<PaymentMethodDisabled>()
+        .emits::<contract::BankAccountCreated>()
+        .emits::<contract::BankAccountUpdated>()
+        .emits::<contract::CardCreated>()
+        .emits::<contract::CardUpdated>()
+        .emits::<contract::PaymentMethodEnabled>()
+        .emits::<contract::PaymentMethodDisabled>()
 }

@@ -1,5 +1,6 @@
 //! The tables of payment-methods, and every statement on them.
 
+mod cards;
 mod known;
 mod shared_read;
 #[cfg(test)]
@@ -7,7 +8,7 @@ mod tests;
 
 use contracts::{
     Currency, Timestamp,
-    ids::{AccountId, BankAccountId, PaymentMethodId, WalletId},
+    ids::{AccountId, BankAccountId, CardId, PaymentMethodId, WalletId},
 };
 use runtime::Fault;
 use store::{
@@ -19,6 +20,7 @@ use crate::domain::{
     sealing::{Sealed, SealingKey},
 };
 
+pub use cards::{insert_cards, is_card_linked, list_cards, load_cards, update_cards};
 pub use known::{Found, Known};
 pub use shared_read::SharedRead;
 
@@ -31,12 +33,16 @@ macro_rules! method_types {
 }
 
 /// The tables that this service owns.
-pub static TABLES: &[&str] =
-    &["payment_methods_sealing_key", "payment_methods_bank_account", "payment_methods_method"];
+pub static TABLES: &[&str] = &[
+    "payment_methods_sealing_key",
+    "payment_methods_bank_account",
+    "payment_methods_card",
+    "payment_methods_method",
+];
 
 /// How they are made. All are cold tables but for the look-up of a method by its id, one row of
 /// about 120 bytes in the primary key itself.
-pub static MIGRATIONS: &[Migration] = &[FIRST, METHOD_TYPES];
+pub static MIGRATIONS: &[Migration] = &[FIRST, METHOD_TYPES, cards::CARDS];
 
 const FIRST: Migration = Migration {
     owner: "payment-methods",
@@ -145,7 +151,7 @@ static LINKED: Sql = Sql::new(
     "SELECT 1 FROM payment_methods_bank_account \
      WHERE account = $1 AND fingerprint = $2 AND disabled IS NULL",
 );
-static NEW_METHOD: Insert<10> = Insert::new(
+static NEW_METHOD: Insert<11> = Insert::new(
     "payment_methods_method",
     [
         ("id", Kind::Blob),
@@ -154,6 +160,7 @@ static NEW_METHOD: Insert<10> = Insert::new(
         ("enabled", Kind::Int),
         ("wallet", Kind::Blob),
         ("bank_account", Kind::Blob),
+        ("card", Kind::Blob),
         ("kind", Kind::Text),
         ("currency", Kind::Text),
         ("created", Kind::Int),
@@ -170,6 +177,7 @@ static METHODS: Select<1> = Select::new(
         "enabled",
         "wallet",
         "bank_account",
+        "card",
         "kind",
         "currency",
         "created",
@@ -178,10 +186,10 @@ static METHODS: Select<1> = Select::new(
     [("id", Kind::Blob)],
 );
 static METHODS_OF: Sql = Sql::new(
-    "SELECT id, version, account, enabled, wallet, bank_account, kind, currency, created, updated \
-     FROM payment_methods_method WHERE account = $1 AND enabled = 1 ORDER BY id",
+    "SELECT id, version, account, enabled, wallet, bank_account, card, kind, currency, created, \
+     updated FROM payment_methods_method WHERE account = $1 AND enabled = 1 ORDER BY id",
 );
-static DISABLE_METHOD: Update<2, 3> = Update::new(
+static SAVE_METHOD: Update<2, 3> = Update::new(
     "payment_methods_method",
     [("id", Kind::Blob), ("enabled", Kind::Int)],
     [("enabled", Kind::Int), ("version", Kind::Int), ("updated", Kind::Int)],
@@ -226,10 +234,11 @@ fn bank(row: &Row<'_>) -> Result<BankAccount> {
 
 fn method(row: &Row<'_>) -> Result<Method> {
     let id = PaymentMethodId::from_slice(row.blob(0)?);
-    let kind = MethodKind::from_text(row.text(6)?);
-    let source = match (row.opt_blob(4)?, row.opt_blob(5)?) {
-        (Some(wallet), None) => WalletId::from_slice(wallet).map(Source::Wallet),
-        (None, Some(bank)) => Some(Source::Bank(bank_id(bank)?)),
+    let kind = MethodKind::from_text(row.text(7)?);
+    let source = match (row.opt_blob(4)?, row.opt_blob(5)?, row.opt_blob(6)?) {
+        (Some(wallet), None, None) => WalletId::from_slice(wallet).map(Source::Wallet),
+        (None, Some(bank), None) => Some(Source::Bank(bank_id(bank)?)),
+        (None, None, Some(card)) => CardId::from_slice(card).map(Source::Card),
         _ => None,
     };
     let typed = source.zip(kind).filter(|(source, kind)| source.has(*kind));
@@ -241,9 +250,9 @@ fn method(row: &Row<'_>) -> Result<Method> {
         enabled: row.bool(3)?,
         source,
         kind,
-        currency: Currency::new(row.text(7)?).ok_or_else(|| bad("no currency"))?,
-        created: Timestamp(row.int(8)?),
-        updated: Timestamp(row.int(9)?),
+        currency: Currency::new(row.text(8)?).ok_or_else(|| bad("no currency"))?,
+        created: Timestamp(row.int(9)?),
+        updated: Timestamp(row.int(10)?),
     })
 }
 
@@ -321,10 +330,12 @@ pub fn update_banks(tx: &mut Tx<'_>, banks: &[BankAccount]) -> Result<()> {
 pub fn insert_methods(tx: &mut Tx<'_>, known: &Known, methods: &[Method]) -> Result<()> {
     known.stage(methods);
     tx.insert_many(&NEW_METHOD, methods, |method| {
-        let (wallet, bank) = match &method.source {
-            Source::Wallet(wallet) => (Value::Blob(wallet.as_bytes()), Value::Null),
-            Source::Bank(bank) => (Value::Null, Value::Blob(bank.as_bytes())),
-        };
+        let (mut wallet, mut bank, mut card) = (Value::Null, Value::Null, Value::Null);
+        match &method.source {
+            Source::Wallet(id) => wallet = Value::Blob(id.as_bytes()),
+            Source::Bank(id) => bank = Value::Blob(id.as_bytes()),
+            Source::Card(id) => card = Value::Blob(id.as_bytes()),
+        }
         [
             Value::Blob(method.id.as_bytes()),
             Value::Int(method.version),
@@ -332,6 +343,7 @@ pub fn insert_methods(tx: &mut Tx<'_>, known: &Known, methods: &[Method]) -> Res
             method.enabled.into(),
             wallet,
             bank,
+            card,
             Value::Text(method.kind.text()),
             Value::Text(method.currency.as_str()),
             Value::Int(method.created.0),
@@ -351,15 +363,15 @@ pub fn list_methods(tx: &mut Tx<'_>, account: AccountId) -> Result<Vec<Method>> 
     tx.query(&METHODS_OF, &[Value::Blob(account.as_bytes())], method)
 }
 
-/// Saves payment methods that were just disabled.
-pub fn update_disabled(tx: &mut Tx<'_>, known: &Known, methods: &[Method]) -> Result<()> {
+/// Saves payment methods that were enabled until now: disabled, or of a higher version.
+pub fn update_methods(tx: &mut Tx<'_>, known: &Known, methods: &[Method]) -> Result<()> {
     known.stage(methods);
-    let hits = tx.update_many(&DISABLE_METHOD, methods, |method| {
+    let hits = tx.update_many(&SAVE_METHOD, methods, |method| {
         let keys = [Value::Blob(method.id.as_bytes()), Value::Int(1)];
         let sets =
             [method.enabled.into(), Value::Int(method.version), Value::Int(method.updated.0)];
         (keys, sets)
     })?;
-    assert_eq!(hits, methods.len() as u64, "only enabled methods are disabled, each once");
+    assert_eq!(hits, methods.len() as u64, "only enabled methods change, each once");
     Ok(())
 }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
+#[path = "it/cards.rs"]
+mod cards;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use axum::{
@@ -15,8 +18,8 @@ use contracts::{
     ids::{AccountId, KeyId, PaymentMethodId, TransferId, WalletId},
     ledger::WalletCreated,
     payment_methods::{
-        BankAccountCreated, BankAccountUpdated, PaymentMethodDisabled, PaymentMethodEnabled,
-        ResolvePaymentMethods, Resolved, Reveal, Revealed,
+        BankAccountCreated, BankAccountUpdated, CardCreated, CardUpdated, PaymentMethodDisabled,
+        PaymentMethodEnabled, ResolvePaymentMethods, Resolved, Reveal, Revealed,
     },
     rails::{Rail, RailOutcome, RailState},
 };
@@ -112,7 +115,14 @@ macro_rules! hears {
         }
     )+};
 }
-hears!(BankAccountCreated, BankAccountUpdated, PaymentMethodEnabled, PaymentMethodDisabled);
+hears!(
+    BankAccountCreated,
+    BankAccountUpdated,
+    CardCreated,
+    CardUpdated,
+    PaymentMethodEnabled,
+    PaymentMethodDisabled
+);
 
 /// An account that is its own platform, and an operator's key for it. Made anew at each start.
 struct Register(String);
@@ -172,6 +182,8 @@ fn open(directory: &Path, sandbox: bool) -> Result<Running, Fault> {
             .tables(&["ear_heard"], MIGRATIONS)
             .handles::<BankAccountCreated>()
             .handles::<BankAccountUpdated>()
+            .handles::<CardCreated>()
+            .handles::<CardUpdated>()
             .handles::<PaymentMethodEnabled>()
             .handles::<PaymentMethodDisabled>()
             .wire(),
@@ -210,12 +222,23 @@ async fn until(done: impl AsyncFn() -> bool) {
 
 impl Platform {
     async fn ask(&self, method: &str, rest: &str, body: &str) -> (StatusCode, Value) {
-        let request = Request::builder()
+        self.send(method, rest, body, &[]).await
+    }
+    async fn send(
+        &self,
+        method: &str,
+        rest: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> (StatusCode, Value) {
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{rest}", self.path))
-            .header(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(&self.key)))
-            .body(Body::from(body.to_owned()))
-            .unwrap();
+            .header(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(&self.key)));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
         let response = self.running.public.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();

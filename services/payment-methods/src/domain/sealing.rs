@@ -1,4 +1,4 @@
-//! Account numbers at rest: sealed with AES-256-GCM under a key that is not in the database.
+//! Account and card numbers at rest: sealed with AES-256-GCM under a key that is not in the database.
 //!
 //! Nothing here has `Debug` or is serialized; keys and opened numbers are wiped when dropped.
 
@@ -13,7 +13,7 @@ use aes_gcm::{
     Aes256Gcm, KeyInit, Nonce,
     aead::{Aead, Payload},
 };
-use contracts::ids::BankAccountId;
+use contracts::ids::{BankAccountId, CardId};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The bytes of a nonce; random, so that the chance that two of 2^32 numbers share one is 2^-33.
@@ -39,7 +39,29 @@ impl AccountNumber {
     }
 }
 
-/// A sealed account number: nonce, then ciphertext with tag.
+/// An opened or just received card number (PAN).
+pub struct CardNumber(Zeroizing<String>);
+
+impl CardNumber {
+    /// Takes over a number; no other copy is made.
+    pub fn new(number: String) -> Self {
+        Self(Zeroizing::new(number))
+    }
+    /// The digits.
+    pub fn digits(&self) -> &str {
+        &self.0
+    }
+    /// The first six digits, which may be shown (PCI DSS 3.4.1); empty where there are fewer.
+    pub fn bin(&self) -> &str {
+        self.0.get(..6).unwrap_or_default()
+    }
+    /// The last four digits; empty where there are fewer.
+    pub fn last_four(&self) -> &str {
+        self.0.get(self.0.len().saturating_sub(4)..).unwrap_or_default()
+    }
+}
+
+/// A sealed number: nonce, then ciphertext with tag.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed {
     /// Which key opens it.
@@ -47,10 +69,13 @@ pub struct Sealed {
     pub bytes: Vec<u8>,
 }
 
-/// The key of all account numbers, with the keys derived from it.
+/// The key of all numbers, with the keys derived from it. Cards have keys of their own, so that
+/// nothing sealed or hashed as one kind can be taken for the other.
 pub struct SealingKey {
     cipher: Aes256Gcm,
     fingerprints: Zeroizing<[u8; 32]>,
+    card_cipher: Aes256Gcm,
+    card_fingerprints: Zeroizing<[u8; 32]>,
     check: [u8; 32],
 }
 
@@ -58,9 +83,12 @@ impl SealingKey {
     /// The key with these 32 bytes.
     pub fn new(key: &[u8; 32]) -> Self {
         let derived = |context: &str| blake3::derive_key(context, key);
+        let card_key = Zeroizing::new(derived("switchyard 2026 card numbers"));
         Self {
             cipher: Aes256Gcm::new(key.into()),
             fingerprints: Zeroizing::new(derived("switchyard 2026 bank account fingerprints")),
+            card_cipher: Aes256Gcm::new((&*card_key).into()),
+            card_fingerprints: Zeroizing::new(derived("switchyard 2026 card fingerprints")),
             check: derived("switchyard 2026 sealing key check"),
         }
     }
@@ -126,30 +154,54 @@ impl SealingKey {
         number: &AccountNumber,
         nonce: [u8; NONCE_BYTES],
     ) -> Sealed {
-        let payload = Payload { msg: number.digits().as_bytes(), aad: owner.as_bytes() };
-        let sealed = self
-            .cipher
-            .encrypt(&Nonce::from(nonce), payload)
-            .expect("a number is shorter than the cipher's limit");
-        let mut bytes = nonce.to_vec();
-        bytes.extend_from_slice(&sealed);
-        Sealed { key_version: VERSION, bytes }
+        sealed(&self.cipher, owner.as_bytes(), number.digits(), nonce)
     }
     /// Opens the number of a bank account; `None` where it was sealed for another, under another
     /// key, or was changed.
     pub fn open(&self, owner: BankAccountId, sealed: &Sealed) -> Option<AccountNumber> {
-        let (nonce, bytes) = sealed.bytes.split_first_chunk::<NONCE_BYTES>()?;
-        if sealed.key_version != VERSION {
-            return None;
-        }
-        let payload = Payload { msg: bytes, aad: owner.as_bytes() };
-        let opened = self.cipher.decrypt(&Nonce::from(*nonce), payload).ok()?;
-        match String::from_utf8(opened) {
-            Ok(number) => Some(AccountNumber::new(number)),
-            Err(error) => {
-                error.into_bytes().zeroize();
-                None
-            }
+        opened(&self.cipher, owner.as_bytes(), sealed).map(AccountNumber::new)
+    }
+    /// Equal for equal cards; without the key nobody can try numbers against it.
+    pub fn card_fingerprint(&self, number: &CardNumber) -> [u8; 32] {
+        *blake3::keyed_hash(&self.card_fingerprints, number.digits().as_bytes()).as_bytes()
+    }
+    /// Seals a number for a card; the nonce is fresh and random for each.
+    pub fn seal_card(
+        &self,
+        owner: CardId,
+        number: &CardNumber,
+        nonce: [u8; NONCE_BYTES],
+    ) -> Sealed {
+        sealed(&self.card_cipher, owner.as_bytes(), number.digits(), nonce)
+    }
+    /// Opens the number of a card, as [`SealingKey::open`] does that of a bank account.
+    pub fn open_card(&self, owner: CardId, sealed: &Sealed) -> Option<CardNumber> {
+        opened(&self.card_cipher, owner.as_bytes(), sealed).map(CardNumber::new)
+    }
+}
+
+fn sealed(cipher: &Aes256Gcm, owner: &[u8], digits: &str, nonce: [u8; NONCE_BYTES]) -> Sealed {
+    let payload = Payload { msg: digits.as_bytes(), aad: owner };
+    let sealed = cipher
+        .encrypt(&Nonce::from(nonce), payload)
+        .expect("a number is shorter than the cipher's limit");
+    let mut bytes = nonce.to_vec();
+    bytes.extend_from_slice(&sealed);
+    Sealed { key_version: VERSION, bytes }
+}
+
+fn opened(cipher: &Aes256Gcm, owner: &[u8], sealed: &Sealed) -> Option<String> {
+    let (nonce, bytes) = sealed.bytes.split_first_chunk::<NONCE_BYTES>()?;
+    if sealed.key_version != VERSION {
+        return None;
+    }
+    let payload = Payload { msg: bytes, aad: owner };
+    let opened = cipher.decrypt(&Nonce::from(*nonce), payload).ok()?;
+    match String::from_utf8(opened) {
+        Ok(number) => Some(number),
+        Err(error) => {
+            error.into_bytes().zeroize();
+            None
         }
     }
 }
