@@ -10,7 +10,7 @@ use contracts::{
     accounts::{Account, Key},
     ids::AccountId,
     ledger::Wallet,
-    payment_methods::{BankAccount, PaymentMethod},
+    payment_methods::{BankAccount, Card, PaymentMethod},
 };
 use http::{Request, header};
 use http_body_util::BodyExt;
@@ -34,6 +34,8 @@ const CONNECTED: [(&str, &str, &str, &str, &str); 2] = [
     ("Lena", "Fischer", "sandbox-lena", "021000021", "1000000001"),
     ("Marco", "Rossi", "sandbox-marco", "121000248", "1000000002"),
 ];
+/// The sandbox's test card of each: one that pays, and one that can be pushed to and pulled from.
+const CARDS: [&str; CONNECTED.len()] = ["4111111111111111", "4111100010002000"];
 /// How often, and how many times, something that follows from events is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LOOKS_MOST: u32 = 1_000;
@@ -133,8 +135,8 @@ pub async fn ensure(
     credentials.wallet_payment_method_id = Some(wallet.payment_method_id.to_string());
     if platform.settings().sandbox {
         api.fund(account_id, PLATFORM_FUNDS).await?;
-        for connected in &CONNECTED {
-            credentials.accounts.push(api.connected(connected).await?);
+        for (connected, card) in CONNECTED.iter().zip(CARDS) {
+            credentials.accounts.push(api.connected(connected, card).await?);
         }
     }
     credentials.save(data)?;
@@ -211,10 +213,11 @@ impl Api<'_> {
         Ok(())
     }
 
-    /// A connected account with a wallet and a verified bank account.
+    /// A connected account with a wallet, a verified bank account and a card.
     async fn connected(
         &self,
         (first, last, foreign, routing, number): &(&str, &str, &str, &str, &str),
+        card: &str,
     ) -> Outcome<Connected> {
         let known: Vec<Account> = self.list("/accounts?count=1000").await?;
         let is_it = |account: &Account| account.foreign_id.as_deref() == Some(foreign);
@@ -231,9 +234,12 @@ impl Api<'_> {
             }
         };
         let id = account.account_id;
-        self.bank_account(id, &format!("{first} {last}"), routing, number).await?;
-        self.method(id, "moov-wallet").await?;
-        self.method(id, "rtp-credit").await?;
+        let holder = format!("{first} {last}");
+        self.bank_account(id, &holder, routing, number).await?;
+        self.card(id, &holder, card).await?;
+        for kind in ["moov-wallet", "rtp-credit", "ach-debit-fund", "card-payment"] {
+            self.method(id, kind).await?;
+        }
         let path = format!("/accounts/{id}/payment-methods");
         let methods: Vec<PaymentMethod> = self.list(&path).await?;
         let shown = methods.into_iter().map(|method| ShownMethod {
@@ -242,6 +248,21 @@ impl Api<'_> {
         });
         let (name, payment_methods) = (account.display_name, shown.collect());
         Ok(Connected { account_id: id, name, payment_methods })
+    }
+
+    /// The account's card.
+    async fn card(&self, account: AccountId, holder: &str, number: &str) -> Outcome {
+        let path = format!("/accounts/{account}/cards");
+        let known: Vec<Card> = self.list(&path).await?;
+        if known.is_empty() {
+            let body = json!({
+                "cardNumber": number, "cardCvv": "123", "holderName": holder,
+                "expiration": { "month": "12", "year": "2049" },
+                "billingAddress": { "addressLine1": "1 Main St", "postalCode": "80301" },
+            });
+            let _: Card = self.ask("POST", &path, &body).await?;
+        }
+        Ok(())
     }
 
     /// The account's bank account, verified by the sandbox's micro-deposits of 0 and 0.
