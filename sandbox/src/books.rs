@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 /// A payment as a counterparty sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Payment {
-    /// `card` or `rtp`.
+    /// `ach`, `card` or `rtp`.
     pub rail: &'static str,
     /// The platform's transfer, as UUID with hyphens, where the rail carries it.
     #[serde(rename = "transferID", skip_serializing_if = "Option::is_none")]
     pub transfer_id: Option<String>,
     /// The rail's own reference: the UETR (without one the message identifier), a card payment's
-    /// retrieval reference (field 37).
+    /// retrieval reference (field 37), the trace number.
     pub reference: String,
     /// Minor units.
     pub amount: i64,
@@ -43,14 +43,16 @@ pub enum Direction {
 pub enum State {
     /// Taken, not final.
     Pending,
-    /// Paid to the payee; final.
+    /// Paid to the payee; final. ACH: taken, and on its way to settle.
     Accepted,
     /// A card payment that is approved and captured, and not settled yet.
     Approved,
-    /// A card payment that is settled; only a reversal undoes it.
+    /// A card payment that is settled, which only a reversal undoes; ACH: settled between the banks.
     Settled,
     /// A card payment that was approved and is taken back: nothing is in force; final.
     Reversed,
+    /// ACH: given back; nothing is paid.
+    Returned,
     /// Refused; nothing was paid; final.
     Rejected,
 }

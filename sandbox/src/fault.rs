@@ -11,6 +11,8 @@ use tokio::time::Instant;
 /// The rails that have a counterparty here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rail {
+    /// ACH: NACHA files over SFTP.
+    Ach,
     /// Cards: ISO 8583 over TCP.
     Card,
     /// Real-time payments: ISO 20022 over HTTP.
@@ -43,10 +45,19 @@ pub enum Fault {
     CloseMidMessage,
     /// Processed and booked; the answer dribbles over [`slow`](crate::Timings::slow).
     Slow,
+    /// SFTP: a write fails, as it does when no space is left.
+    DiskFull,
+    /// SFTP: a rename fails.
+    RenameFails,
+    /// SFTP: a write is acknowledged, but from the middle of its bytes on nothing is kept of what is
+    /// written to that file.
+    PartialUpload,
+    /// SFTP: a connection is met with another host key.
+    WrongHostKey,
 }
 
 /// All faults with their names at the command line.
-const NAMES: [(Fault, &str); 9] = [
+const NAMES: [(Fault, &str); 13] = [
     (Fault::Refuse, "refuse"),
     (Fault::Hang, "hang"),
     (Fault::DropReply, "drop-reply"),
@@ -56,6 +67,10 @@ const NAMES: [(Fault, &str); 9] = [
     (Fault::HalfOpen, "half-open"),
     (Fault::CloseMidMessage, "close-mid-message"),
     (Fault::Slow, "slow"),
+    (Fault::DiskFull, "disk-full"),
+    (Fault::RenameFails, "rename-fails"),
+    (Fault::PartialUpload, "partial-upload"),
+    (Fault::WrongHostKey, "wrong-host-key"),
 ];
 
 /// How long a fault stays.
@@ -111,6 +126,7 @@ impl Rail {
     /// Its name at the command line.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Ach => "ach",
             Self::Card => "card",
             Self::Rtp => "rtp",
         }
@@ -122,6 +138,7 @@ impl FromStr for Rail {
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
         match name {
+            "ach" => Ok(Self::Ach),
             "card" => Ok(Self::Card),
             "rtp" => Ok(Self::Rtp),
             other => Err(UnknownName(format!("rail {other}"))),
@@ -130,6 +147,14 @@ impl FromStr for Rail {
 }
 
 impl Fault {
+    /// Whether only a rail of files has it.
+    pub(crate) fn is_of_files(self) -> bool {
+        matches!(
+            self,
+            Self::DiskFull | Self::RenameFails | Self::PartialUpload | Self::WrongHostKey
+        )
+    }
+
     /// Its name at the command line.
     pub fn name(self) -> &'static str {
         let found = NAMES.iter().find(|(fault, _)| *fault == self);

@@ -6,8 +6,8 @@
 //!
 //! - [`Sandbox`] starts the counterparties and stops them; [`Config`] has all limits.
 //! - One module a rail: [`rtp`] is the RTP participant (ISO 20022 over HTTP), [`card`] the card host
-//!   (ISO 8583 over TCP). A further rail is a module beside them, a line in [`Rail`], and a field in
-//!   [`Sandbox`].
+//!   (ISO 8583 over TCP), [`ach`] the bank that takes NACHA files over SFTP. A further rail is a
+//!   module beside them, a line in [`Rail`], and a field in [`Sandbox`].
 //! - [`Fault`], [`Limit`]: what can be made to go wrong, for how many messages or how long.
 //! - [`Payment`], [`State`]: the books, as anyone may compare them with the platform's.
 //!
@@ -16,6 +16,7 @@
 //! A counterparty answers only after its books are on disk (fsync, shared by all payments that wait
 //! for it): `kill -9` of the process at any moment loses no payment that anyone was told of.
 
+pub mod ach;
 mod books;
 pub mod card;
 mod door;
@@ -57,6 +58,14 @@ pub struct Config {
     /// Where later answers of the RTP participant are posted:
     /// `http://127.0.0.1:8080/rails/rtp/messages`. Without, they are found by enquiry only.
     pub callback_url: Option<String>,
+    /// Where the bank's SFTP server listens; port 0 takes a free one.
+    pub ach_listen: SocketAddr,
+    /// The one key that may log in there, as OpenSSH writes it (`ssh-ed25519 AAAA...`). Without, no
+    /// bank is started.
+    pub ach_client_key: Option<String>,
+    /// Randomness that the bank's host key is made of when it is started on this directory for the
+    /// first time.
+    pub ach_host_seed: [u8; 32],
     /// Keep every message received and sent in `DIR/sandbox/<rail>/`. The card host's have card
     /// numbers in them, in the clear.
     pub keep_wire: bool,
@@ -86,6 +95,14 @@ pub struct Timings {
     pub slow: Duration,
     /// One attempt to post a later answer.
     pub callback: Duration,
+    /// ACH: from the acceptance of a file to its settlement (business clock); without, it settles in
+    /// the morning of its effective entry date, or at the time of day that its batch asks for.
+    pub ach_settlement: Option<Duration>,
+    /// ACH: from the acceptance of a file to a return of 99NN, which is before its settlement
+    /// (business clock).
+    pub ach_return: Duration,
+    /// ACH: from the settlement to a return of 94NN (business clock).
+    pub ach_late_return: Duration,
 }
 
 impl Timings {
@@ -94,6 +111,14 @@ impl Timings {
         let (window, settlement) = match pace {
             Pace::Fast => (Duration::from_secs(3), Duration::from_secs(2)),
             Pace::Real => (Duration::from_secs(20), Duration::from_secs(24 * 60 * 60)),
+        };
+        const HOUR: Duration = Duration::from_secs(3600);
+        let (ach_settlement, ach_return, ach_late_return) = match pace {
+            Pace::Fast => {
+                let settlement = Duration::from_secs(2);
+                (Some(settlement), Duration::from_millis(500), settlement)
+            }
+            Pace::Real => (None, HOUR, 24 * HOUR),
         };
         Self {
             acceptance_window: window,
@@ -104,6 +129,9 @@ impl Timings {
             late: window + Duration::from_secs(2),
             slow: Duration::from_millis(1500),
             callback: Duration::from_secs(5),
+            ach_settlement,
+            ach_return,
+            ach_late_return,
         }
     }
 }
@@ -114,8 +142,13 @@ pub struct Sandbox {
     pub rtp_address: SocketAddr,
     /// Where the card host listens, plain TCP.
     pub card_address: SocketAddr,
+    /// Where the bank's SFTP server listens, if there is one.
+    pub ach_address: Option<SocketAddr>,
+    /// The fingerprint of the bank's host key: `SHA256:...`.
+    pub ach_host_key: Option<String>,
     rtp: rtp::Participant,
     card: card::Host,
+    ach: Option<ach::Bank>,
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -130,8 +163,10 @@ impl std::fmt::Debug for Sandbox {
 impl Sandbox {
     /// Opens the books and starts all counterparties in the current tokio runtime. Fails if an
     /// address is taken, the directory cannot be written, the books are in use by another process
-    /// or damaged before their last line (a torn last line is cut), or the callback is no `http` URL.
+    /// or damaged before their last line (a torn last line is cut), the callback is no `http` URL, or
+    /// a key is none.
     pub async fn start(config: Config) -> io::Result<Self> {
+        let ach = ach::Bank::start(&config).await?;
         let rtp = rtp::Participant::start(config.clone()).await?;
         let card = match card::Host::start(config).await {
             Ok(card) => card,
@@ -140,27 +175,45 @@ impl Sandbox {
                 return Err(error);
             }
         };
-        Ok(Self { rtp_address: rtp.address(), card_address: card.address(), rtp, card })
+        Ok(Self {
+            rtp_address: rtp.address(),
+            card_address: card.address(),
+            ach_address: ach.as_ref().map(ach::Bank::address),
+            ach_host_key: ach.as_ref().map(ach::Bank::fingerprint),
+            rtp,
+            card,
+            ach,
+        })
     }
 
     /// Makes a rail misbehave; replaces the same fault if it is active. `Limit::Count(0)` ends it.
-    /// Fails if the rail does not have that fault.
+    /// Fails if the rail is not here, or does not have that fault.
     pub fn fault(&self, rail: Rail, fault: Fault, limit: Limit) -> Result<(), UnknownName> {
-        match rail {
-            Rail::Card => self.card.fault(fault, limit),
-            Rail::Rtp => self.rtp.fault(fault, limit),
+        match (rail, &self.ach) {
+            (Rail::Ach, Some(ach)) => {
+                ach.fault(fault, limit);
+                Ok(())
+            }
+            (Rail::Ach, None) => Err(UnknownName("rail ach".to_owned())),
+            (Rail::Card, _) => self.card.fault(fault, limit),
+            (Rail::Rtp, _) => self.rtp.fault(fault, limit),
         }
     }
 
     /// The faults that are active, rail by rail, in the order in which they were set.
     pub fn faults(&self) -> Vec<ActiveFault> {
-        [self.rtp.faults(), self.card.faults()].concat()
+        let ach = self.ach.as_ref().map(ach::Bank::faults).unwrap_or_default();
+        [self.rtp.faults(), self.card.faults(), ach].concat()
     }
 
     /// Every payment as the counterparties see it, rail by rail, in the order of arrival, read from
     /// disk.
     pub async fn books(&self) -> io::Result<Vec<Payment>> {
-        Ok([self.rtp.books().await?, self.card.books().await?].concat())
+        let ach = match &self.ach {
+            Some(ach) => ach.books().await?,
+            None => Vec::new(),
+        };
+        Ok([self.rtp.books().await?, self.card.books().await?, ach].concat())
     }
 
     /// How many messages no counterparty could make sense of since the start; they are in
@@ -174,5 +227,8 @@ impl Sandbox {
     pub async fn shutdown(self) {
         self.rtp.shutdown().await;
         self.card.shutdown().await;
+        if let Some(ach) = self.ach {
+            ach.shutdown().await;
+        }
     }
 }

@@ -121,7 +121,9 @@ impl Participant {
     }
 
     pub(crate) fn fault(&self, fault: Fault, limit: Limit) -> Result<(), UnknownName> {
-        // RTP has all the faults there are; those of SFTP will be refused here.
+        if fault.is_of_files() {
+            return Err(UnknownName(format!("fault {} of rtp", fault.name())));
+        }
         match (fault, limit) {
             (Fault::Refuse, Limit::For(duration)) => self.shared.gate.close_for(duration),
             (Fault::Refuse, Limit::Count(_)) => self.shared.gate.open(),

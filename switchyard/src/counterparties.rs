@@ -79,6 +79,10 @@ impl Counterparties {
             rtp_listen: ([127, 0, 0, 1], 0).into(),
             card_listen: ([127, 0, 0, 1], 0).into(),
             callback_url: Some(callback),
+            // There is no bank before there is a rail that is its client.
+            ach_listen: ([127, 0, 0, 1], 0).into(),
+            ach_client_key: None,
+            ach_host_seed: [0; 32],
             keep_wire: run.keep_wire,
             clock: Arc::new(move || business.now().0),
             timings: Timings::of(pace),

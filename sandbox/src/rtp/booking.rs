@@ -117,8 +117,8 @@ impl Booking {
             reference: self.uetr.clone().unwrap_or_else(|| self.message_id.clone()),
             amount: self.amount,
             currency: self.currency.clone(),
-            state: self.state,
             direction: None,
+            state: self.state,
             kind: None,
         }
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
+mod ach;
 mod books;
 mod card;
 mod faults;
@@ -47,6 +48,9 @@ pub fn config(dir: &Path, clock: &Arc<AtomicI64>, callback: SocketAddr) -> Confi
         rtp_listen: "127.0.0.1:0".parse().unwrap(),
         card_listen: "127.0.0.1:0".parse().unwrap(),
         callback_url: Some(format!("http://{callback}/rails/rtp/messages")),
+        ach_listen: "127.0.0.1:0".parse().unwrap(),
+        ach_client_key: None,
+        ach_host_seed: [7; 32],
         keep_wire: true,
         clock: Arc::new(move || clock.load(Ordering::Relaxed)),
         timings: timings(),
