@@ -110,6 +110,8 @@ impl Bank {
             uploads,
             stop: watch::Sender::new(false),
         });
+        // Before anybody can upload: a file that is found is not in the clerk's line too.
+        shared.make_up().await;
         let clerk = tokio::spawn(clerk::work(Arc::clone(&shared), uploaded));
         let door = tokio::spawn(door::accept(Arc::clone(&shared), listener));
         Ok(Some(Self { shared, address, door, clerk }))

@@ -53,7 +53,7 @@ pub(super) fn file(original: &File, batch: usize, codes: &[(usize, Code)], issue
             .map(|(entry, code)| {
                 let trace = Trace::new(rdfi, sequence).expect("the books count to seven digits");
                 sequence += 1;
-                answer(entry, code, trace)
+                answer(entry, code, trace, moment::date(issue.at))
             })
             .collect();
         Batch { header, entries, authentication_code: String::new() }
@@ -79,7 +79,7 @@ fn header(original: &FileHeader, odfi: Dfi, issue: Issue) -> FileHeader {
     }
 }
 
-fn answer(original: &Entry, code: Code, trace: Trace) -> Entry {
+fn answer(original: &Entry, code: Code, trace: Trace, today: Date) -> Entry {
     let original_rdfi = original.rdfi.dfi();
     let addenda = match code {
         Code::Return(code) => {
@@ -87,7 +87,7 @@ fn answer(original: &Entry, code: Code, trace: Trace) -> Entry {
             Addenda::Return(Return {
                 code,
                 original_trace: original.trace,
-                date: if died { "260101".to_owned() } else { String::new() },
+                date: if died { today.to_string() } else { String::new() },
                 original_rdfi,
                 information: String::new(),
                 trace,
@@ -160,7 +160,7 @@ fn other_kind(code: TransactionCode) -> TransactionCode {
     other.expect("both kinds have payments both ways")
 }
 
-/// The day that a text `YYMMDD` of a batch, or none, stands for.
+/// The day on which a batch is to settle, and, if that is the same day, at what time.
 pub(super) fn asks_for(header: &BatchHeader) -> (Option<Date>, Option<Time>) {
     let same_day = header.descriptive_date.strip_prefix("SD").and_then(Time::parse);
     (header.effective_date, same_day)

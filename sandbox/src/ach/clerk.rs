@@ -44,9 +44,6 @@ struct Acknowledgement<'a> {
 /// Works until the bank stops.
 pub(super) async fn work(shared: Arc<Shared>, mut uploads: mpsc::Receiver<String>) {
     let mut stop = shared.stop.subscribe();
-    if let Err(error) = shared.make_up().await {
-        tracing::error!(%error, "what the bank owes from before could not be made up");
-    }
     loop {
         let due = shared.desk.next_due();
         let next = tokio::select! {
@@ -93,25 +90,28 @@ impl Shared {
         }
     }
 
-    /// After a start: files that were uploaded and not judged, acknowledgements and answers that were
-    /// booked and not seen.
-    async fn make_up(self: &Arc<Self>) -> io::Result<()> {
+    /// After a start: acknowledgements that were booked and not seen, files that were uploaded and
+    /// not judged. One that cannot be made up does not hold up the others.
+    pub(super) async fn make_up(self: &Arc<Self>) {
         for number in self.desk.unacknowledged() {
-            self.acknowledge(number).await?;
-        }
-        for done in self.desk.undelivered() {
-            self.deliver(&done).await?;
-        }
-        for name in self.tree.all_uploaded()? {
-            let known = match self.tree.uploaded(&name) {
-                Ok(bytes) => self.desk.knows(&name, &hex(&Sha256::digest(&bytes))),
-                Err(_) => false,
-            };
-            if !known {
-                self.take(&name).await?;
+            if let Err(error) = self.acknowledge(number).await {
+                tracing::error!(%error, number, "an acknowledgement could not be made up");
             }
         }
-        Ok(())
+        let names = self.tree.all_uploaded().unwrap_or_else(|error| {
+            tracing::error!(%error, "the uploaded files could not be listed");
+            Vec::new()
+        });
+        for name in names {
+            let taken = match self.tree.uploaded(&name) {
+                Ok(bytes) if self.desk.knows(&name, &hex(&Sha256::digest(&bytes))) => Ok(()),
+                Ok(_) => self.take(&name).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = taken {
+                tracing::error!(%error, name, "a file could not be taken");
+            }
+        }
     }
 
     /// Judges an uploaded file, books it, and acknowledges it.
@@ -134,7 +134,7 @@ impl Shared {
         let number = self.desk.take(&taken).await?;
         tracing::info!(name, accepted = taken.accepted, reason = taken.reason, "an ACH file");
         if self.faults.take(|fault| fault == Fault::Garbage).is_some() {
-            self.tree.put(RETURNED, &format!("garbage-{number:06}.ach"), GARBAGE)?;
+            self.put(RETURNED, format!("garbage-{number:06}.ach"), GARBAGE.to_vec()).await?;
         }
         if self.faults.take(|fault| fault == Fault::LateReply).is_some() {
             self.acknowledge_late(number);
@@ -201,7 +201,7 @@ impl Shared {
         (taken, away)
     }
 
-    async fn acknowledge(&self, number: usize) -> io::Result<()> {
+    async fn acknowledge(self: &Arc<Self>, number: usize) -> io::Result<()> {
         let taken = self.desk.taken(number)?;
         let acknowledgement = Acknowledgement {
             file: &taken.file,
@@ -215,7 +215,7 @@ impl Shared {
         let mut text = serde_json::to_vec(&acknowledgement)?;
         text.push(b'\n');
         let stem = taken.file.strip_suffix(".ach").unwrap_or(&taken.file);
-        self.tree.put(ACK, &format!("{stem}.ack"), &text)?;
+        self.put(ACK, format!("{stem}.ack"), text).await?;
         self.desk.acknowledged(number).await
     }
 
@@ -235,17 +235,32 @@ impl Shared {
         });
     }
 
-    async fn do_what_is_due(&self) -> io::Result<()> {
-        while let Some(done) = self.desk.step(self.now()).await? {
-            if done.step != Step::Settle {
+    /// Steps that are due, and files of answers that were booked and not seen.
+    async fn do_what_is_due(self: &Arc<Self>) -> io::Result<()> {
+        loop {
+            for done in self.desk.undelivered() {
                 self.deliver(&done).await?;
             }
+            if self.desk.step(self.now()).await?.is_none() {
+                return Ok(());
+            }
         }
-        Ok(())
+    }
+
+    /// Puts a file into a folder, on a thread that nobody else needs.
+    async fn put(
+        self: &Arc<Self>,
+        folder: &'static str,
+        name: String,
+        bytes: Vec<u8>,
+    ) -> io::Result<()> {
+        let shared = Arc::clone(self);
+        let put = tokio::task::spawn_blocking(move || shared.tree.put(folder, &name, &bytes));
+        put.await.map_err(io::Error::other)?
     }
 
     /// Puts the file of answers of a step into `/returned`.
-    async fn deliver(&self, done: &Done) -> io::Result<()> {
+    async fn deliver(self: &Arc<Self>, done: &Done) -> io::Result<()> {
         let Some(issue) = done.issue() else { return Ok(()) };
         let (taken, codes) = (self.desk.taken(done.number)?, self.desk.codes(done)?);
         let original = std::fs::read(self.originals.join(format!("{}.ach", taken.sha256)))?;
@@ -253,12 +268,11 @@ impl Shared {
         let file = answers::file(&parsed, done.batch, &codes, issue);
         let bytes = file.write().map_err(|errors| io::Error::other(reason(&errors)))?;
         let kind = if done.step == Step::Change { "change" } else { "return" };
-        self.tree.put(RETURNED, &format!("{kind}-{:06}.ach", issue.number), &bytes)?;
-        // A file is kept whole under a name of its own: it needs no time beside it.
+        self.put(RETURNED, format!("{kind}-{:06}.ach", issue.number), bytes.clone()).await?;
         self.wire.keep(String::new, Direction::Sent, &bytes);
         if self.faults.take(|fault| fault == Fault::DuplicateReply).is_some() {
             let again = format!("{kind}-{:06}-again.ach", issue.number);
-            self.tree.put(RETURNED, &again, &bytes)?;
+            self.put(RETURNED, again, bytes).await?;
         }
         self.desk.delivered(issue.number).await
     }

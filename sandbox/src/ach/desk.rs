@@ -272,9 +272,11 @@ impl Desk {
         self.index.lock().undelivered.values().copied().collect()
     }
 
-    /// When the next step is due.
+    /// When the next step is due: at once, if a file of answers is owed.
     pub(super) fn next_due(&self) -> Option<i64> {
-        self.index.lock().due.first().map(|(at, ..)| *at)
+        let index = self.index.lock();
+        let owed = index.undelivered.values().next().map(|done| done.at);
+        owed.or_else(|| index.due.first().map(|(at, ..)| *at))
     }
 
     /// Takes the first step that is due, if one is: books it, and says what it was.
@@ -344,7 +346,8 @@ fn payments(path: &Path) -> io::Result<Vec<Payment>> {
                 places.push(batches.collect());
             }
             Ok(Line::Done(done)) => {
-                for (entry, state) in &mut payments[places[done.number][done.batch].clone()] {
+                let place = places.get(done.number).and_then(|batches| batches.get(done.batch));
+                for (entry, state) in &mut payments[place.cloned().unwrap_or_default()] {
                     *state = match done.step {
                         Step::Settle if *state == State::Accepted => State::Settled,
                         Step::Return | Step::LateReturn if entry.code(done.step).is_some() => {

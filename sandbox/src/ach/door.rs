@@ -164,7 +164,8 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
             }
         }
     }
-    drop((stream, ours));
+    // Who cut the connection goes on when it is gone.
+    drop((stream, ours, cut_now));
     if session.await.is_err() {
         tracing::error!("a session panicked");
     }

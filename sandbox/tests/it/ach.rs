@@ -2,13 +2,14 @@
 //! the test moves.
 
 mod client;
+mod crashes;
 mod faults;
 mod files;
 mod life;
 mod openssh;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -33,28 +34,36 @@ pub struct World {
     pub sandbox: Sandbox,
     pub clock: Arc<AtomicI64>,
     pub dir: Arc<tempfile::TempDir>,
+    settlement: Option<Duration>,
 }
 
-async fn start(dir: &tempfile::TempDir, clock: &Arc<AtomicI64>) -> Sandbox {
+async fn start(dir: &Path, clock: &Arc<AtomicI64>, settlement: Option<Duration>) -> Sandbox {
     let nowhere: SocketAddr = "127.0.0.1:1".parse().unwrap();
-    let mut config = config(dir.path(), clock, nowhere);
+    let mut config = config(dir, clock, nowhere);
     config.ach_client_key = Some(key().public_key().to_openssh().unwrap());
+    config.timings.ach_settlement = settlement;
     Sandbox::start(config).await.unwrap()
 }
 
 impl World {
     pub async fn new() -> Self {
+        Self::with(Some(Duration::from_secs(2))).await
+    }
+
+    /// With a time from acceptance to settlement, or with true days.
+    pub async fn with(settlement: Option<Duration>) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let clock = Arc::new(AtomicI64::new(START));
-        let sandbox = start(&dir, &clock).await;
-        Self { sandbox, clock, dir }
+        let sandbox = start(dir.path(), &clock, settlement).await;
+        Self { sandbox, clock, dir, settlement }
     }
 
     /// Stops the bank, does something with its directory, and starts it again on it.
     pub async fn restarted(self, meanwhile: impl FnOnce(PathBuf)) -> Self {
         self.sandbox.shutdown().await;
         meanwhile(self.dir.path().join("sandbox"));
-        Self { sandbox: start(&self.dir, &self.clock).await, ..self }
+        let sandbox = start(self.dir.path(), &self.clock, self.settlement).await;
+        Self { sandbox, ..self }
     }
 
     pub fn address(&self) -> SocketAddr {

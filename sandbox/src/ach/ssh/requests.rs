@@ -66,10 +66,10 @@ impl Requests {
         }
     }
 
-    /// Cuts the connection; the answer that would follow is never made.
+    /// Cuts the connection, and returns when it is gone: the answer that follows reaches nobody.
     async fn cut(&self) {
         self.cut.send_replace(true);
-        std::future::pending().await
+        self.cut.closed().await;
     }
 
     fn keep(&mut self, id: u32, open: Open) -> Result<Handle, StatusReply> {
@@ -94,9 +94,20 @@ impl Requests {
         Ok(Attrs { id, attrs: wire(found.map_err(reply)?) })
     }
 
-    fn sync(&mut self, handle: &str) -> Result<(), StatusReply> {
+    async fn sync(&mut self, handle: &str) -> Result<(), StatusReply> {
         let (file, _) = self.file(handle)?;
-        file.sync_all().map_err(|error| reply(error.into()))
+        let file = file.try_clone().map_err(|error| reply(error.into()))?;
+        aside(move || Ok(file.sync_all()?)).await
+    }
+}
+
+/// Does what waits for the disk on a thread that nobody else needs.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, StatusReply> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(reply),
+        Err(error) => Err(StatusCode::Failure.with_message(error.to_string())),
     }
 }
 
@@ -293,8 +304,8 @@ impl russh_sftp::server::Handler for Requests {
 
     async fn remove(&mut self, id: u32, path: String) -> Result<Status, StatusReply> {
         self.begin().await;
-        let removed = Spot::parse(&path).and_then(|spot| self.shared.tree.remove(&spot));
-        removed.map(|()| done(id)).map_err(reply)
+        let (spot, shared) = (Spot::parse(&path).map_err(reply)?, Arc::clone(&self.shared));
+        aside(move || shared.tree.remove(&spot)).await.map(|()| done(id))
     }
 
     async fn mkdir(
@@ -322,7 +333,8 @@ impl russh_sftp::server::Handler for Requests {
             return Err(StatusCode::Failure.with_message("the rename failed"));
         }
         let (from, to) = (Spot::parse(&from).map_err(reply)?, Spot::parse(&to).map_err(reply)?);
-        if let Some(name) = self.shared.tree.rename(&from, &to).map_err(reply)? {
+        let shared = Arc::clone(&self.shared);
+        if let Some(name) = aside(move || shared.tree.rename(&from, &to)).await? {
             self.shared.uploaded(name).await;
         }
         if fault == Some(Fault::DropReply) {
@@ -342,7 +354,7 @@ impl russh_sftp::server::Handler for Requests {
         let handle = data.get(4..).and_then(|text| std::str::from_utf8(text).ok());
         match handle {
             Some(handle) if request == FSYNC => {
-                self.sync(handle)?;
+                self.sync(handle).await?;
                 Ok(Packet::Status(done(id)))
             }
             _ => Err(self.unimplemented()),

@@ -1,6 +1,7 @@
 //! A small SFTP client that knows the bank's host key, as a rail would.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,9 +41,16 @@ impl Client {
     }
 
     pub async fn connect_with(world: &World, key: PrivateKey) -> io::Result<Self> {
-        let pinned = Pinned(world.sandbox.ach_host_key.clone().unwrap());
+        Self::connect_to(world.address(), world.sandbox.ach_host_key.clone().unwrap(), key).await
+    }
+
+    pub async fn connect_to(
+        address: SocketAddr,
+        fingerprint: String,
+        key: PrivateKey,
+    ) -> io::Result<Self> {
         let config = Arc::new(russh::client::Config::default());
-        let connecting = russh::client::connect(config, world.address(), pinned);
+        let connecting = russh::client::connect(config, address, Pinned(fingerprint));
         let connected = tokio::time::timeout(Duration::from_secs(2), connecting).await?;
         let mut session = connected.map_err(io::Error::other)?;
         let key = PrivateKeyWithHashAlg::new(Arc::new(key), None);

@@ -216,3 +216,29 @@ async fn an_unknown_key_is_refused_and_the_host_key_stays() {
     assert_eq!(world.sandbox.ach_host_key, fingerprint);
     world.client().await;
 }
+
+/// In true time a file settles in the morning of its effective entry date; one without such a date,
+/// or with one that is over, on the next day; a same-day one when it asks for it.
+#[tokio::test]
+async fn true_days() {
+    let world = World::with(None).await;
+    // It is 10:33 on November 24 in New York.
+    let mut of_tomorrow = credits('A', &[1]);
+    of_tomorrow.batches[0].header.effective_date = nacha::Date::parse("261127");
+    let mut over = credits('B', &[2]);
+    over.batches[0].header.effective_date = nacha::Date::parse("261124");
+    let mut same_day = credits('C', &[3]);
+    same_day.batches[0].header.effective_date = nacha::Date::parse("261124");
+    same_day.batches[0].header.descriptive_date = "SD1300".to_owned();
+    for (name, file) in [("one", &of_tomorrow), ("two", &over), ("three", &same_day)] {
+        assert_eq!(world.send(name, file).await["accepted"], true);
+    }
+    let [accepted, settled] = [State::Accepted, State::Settled];
+    world.books_when(&[accepted; 3]).await;
+    world.advance(Duration::from_secs(3 * 3600));
+    world.books_when(&[accepted, accepted, settled]).await;
+    world.advance(Duration::from_secs(21 * 3600));
+    world.books_when(&[accepted, settled, settled]).await;
+    world.advance(Duration::from_secs(3 * 24 * 3600));
+    world.books_when(&[settled; 3]).await;
+}
