@@ -133,6 +133,8 @@ impl Methods {
             bank_account_id: (!is_wallet).then(|| BankAccountId(id(4, number))),
             currency: Currency::USD,
             bank_account: None,
+            card_id: None,
+            card: None,
         };
         self.known.lock().insert(method(number), made);
     }
