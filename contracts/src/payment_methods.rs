@@ -214,6 +214,9 @@ pub struct ResolvedMethod {
 pub struct RevealQuery {
     /// Up to 256 `paymentMethodID:version`, with commas between.
     pub methods: String,
+    /// Also revoked versions: what was sent under one is taken back under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<bool>,
 }
 
 /// Answer of [`Reveal`], in the order asked. No `Debug`: it holds account and card numbers.

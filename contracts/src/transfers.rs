@@ -13,7 +13,7 @@ use crate::{
     event,
     exchanges::Timeline,
     ids::{AccountId, CancellationId, EventId, PaymentMethodId, TransferId, WalletId},
-    payment_methods::{BankAccount, MethodWallet},
+    payment_methods::{BankAccount, Card, MethodWallet},
     rails::Rail,
 };
 
@@ -324,6 +324,8 @@ pub struct TransferParty {
     pub wallet: Option<MethodWallet>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank_account: Option<BankAccount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Card>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instant_bank_details: Option<InstantBankDetails>,
     /// The same under the name of older SDKs.

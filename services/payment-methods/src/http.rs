@@ -278,8 +278,13 @@ impl Answer<Reveal> for PaymentMethods {
         let (methods, sources) = read.await?;
         let methods: BTreeMap<_, _> = methods.iter().map(|method| (method.id, method)).collect();
         let mut revealed = Revealed { methods: Vec::with_capacity(asked.len()) };
+        let taken_back = ask.query.revoked == Some(true);
         for (id, version) in asked {
-            let method = methods.get(&id).filter(|method| method.may_reveal(version));
+            let may = |method: &Method| match taken_back {
+                false => method.may_reveal(version),
+                true => method.was_revealed(version),
+            };
+            let method = methods.get(&id).filter(|method| may(method));
             let of = method.map(|method| (*method, sources.of(method)));
             revealed.methods.push(reveal(&self.config.sealing_key, id, version, of)?);
         }

@@ -215,6 +215,11 @@ impl Method {
     pub fn may_reveal(&self, version: i64) -> bool {
         self.enabled && (1..=self.version).contains(&version)
     }
+    /// Whether this version can have been revealed: what was sent under it may have to be taken back,
+    /// also once it is revoked.
+    pub fn was_revealed(&self, version: i64) -> bool {
+        (1..=self.version).contains(&version)
+    }
     /// Whether it is of this source, and of this type.
     pub fn fits(&self, source: Option<Uuid>, kind: Option<&str>) -> bool {
         source.is_none_or(|wanted| wanted == self.source.id())

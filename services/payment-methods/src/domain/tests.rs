@@ -282,6 +282,7 @@ fn methods_and_versions() {
     let ended = rtp.disabled(NOW).expect("was enabled");
     assert_eq!(ended.version, 2);
     assert!(!ended.may_reveal(1) && !ended.may_reveal(2));
+    assert!(ended.was_revealed(1) && !ended.was_revealed(0) && !ended.was_revealed(3));
     assert_eq!(ended.disabled(NOW), None);
     assert!(rtp.fits(None, None) && rtp.fits(Some(own.id.0), Some("rtp-credit")));
     assert!(!rtp.fits(Some(wallet.0), None) && !rtp.fits(None, Some("moov-wallet")));

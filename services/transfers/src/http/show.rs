@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use contracts::{
     Code, Endpoint, Refusal,
     ids::{AccountId, PaymentMethodId, TransferId},
-    payment_methods::{BankAccount, MethodWallet, ResolvePaymentMethods},
+    payment_methods::{BankAccount, Card, MethodWallet, ResolvePaymentMethods},
     rails::{GetCardWaiting, GetRtpWaiting, Rail},
     transfers::{
         Cancellation, GetTransfer, ListTransfers, ListTransfersQuery, Transfer, TransferAccount,
@@ -28,7 +28,12 @@ const COUNT: (u32, u32) = (200, 1_000);
 /// How far the ordered part of ids may be ahead of the clock, after the clock was set back.
 const CLOCK_MARGIN_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 
-type Banks = BTreeMap<PaymentMethodId, BankAccount>;
+/// The (masked) bank accounts and cards behind payment methods.
+#[derive(Default)]
+struct Behind {
+    banks: BTreeMap<PaymentMethodId, BankAccount>,
+    cards: BTreeMap<PaymentMethodId, Card>,
+}
 
 impl Answer<GetTransfer> for Transfers {
     async fn answer(&self, ask: Ask<GetTransfer>) -> Result<Answered<GetTransfer>, Refusal> {
@@ -115,11 +120,11 @@ impl Transfers {
     ) -> Result<Vec<Transfer>, Refusal> {
         let ids: Vec<TransferId> = records.iter().map(|record| record.id).collect();
         let mut cancellations = platform.read(move |tx| store::cancellations(tx, &ids)).await?;
-        let banks = banks(platform, records).await;
+        let behind = behind(platform, records).await;
         let shown = records.iter().map(|record| {
             let cancellations = cancellations.remove(&record.id).unwrap_or_default();
             let cancellations = cancellations.iter().map(cancellation).collect();
-            transfer(platform, record, cancellations, &banks)
+            transfer(platform, record, cancellations, &behind)
         });
         Ok(shown.collect())
     }
@@ -134,22 +139,25 @@ pub fn cancellation(stored: &store::Cancellation) -> Cancellation {
     }
 }
 
-/// The bank accounts behind these transfers; without payment-methods, none.
-async fn banks(platform: &Platform, records: &[Record]) -> Banks {
+/// What is behind these transfers' methods; without payment-methods, nothing.
+async fn behind(platform: &Platform, records: &[Record]) -> Behind {
     let sides = records.iter().flat_map(|r| [&r.parties.source, &r.parties.destination]);
     let outside = sides.filter(|side| side.party.rail().is_some());
     let methods: BTreeSet<PaymentMethodId> = outside.map(|side| side.method).collect();
     let methods: Vec<String> = methods.iter().map(ToString::to_string).collect();
-    let mut banks = Banks::new();
+    let mut behind = Behind::default();
     for some in methods.chunks(METHODS_MOST) {
         let path = format!("/internal/payment-methods?ids={}&details=true", some.join(","));
         let Ok(called) = platform.call::<ResolvePaymentMethods>("transfers", &path).await else {
             continue;
         };
-        let found = called.reply.methods.into_iter();
-        banks.extend(found.filter_map(|m| Some((m.payment_method_id, m.bank_account?))));
+        for found in called.reply.methods {
+            let id = found.payment_method_id;
+            behind.banks.extend(found.bank_account.map(|bank| (id, bank)));
+            behind.cards.extend(found.card.map(|card| (id, card)));
+        }
     }
-    banks
+    behind
 }
 
 /// Why it waits, as its rail says; nothing where the rail is silent.
@@ -172,11 +180,11 @@ fn transfer(
     platform: &Platform,
     record: &Record,
     cancellations: Vec<Cancellation>,
-    banks: &Banks,
+    behind: &Behind,
 ) -> Transfer {
     let progress = &record.progress;
     let extra = record.extra.clone().unwrap_or_default();
-    let shown = |side: &Side| party(platform, record.id, side, progress, banks);
+    let shown = |side: &Side| party(platform, record.id, side, progress, behind);
     let failure = progress.detail.failure.filter(|_| progress.status == TransferStatus::Failed);
     Transfer {
         transfer_id: record.id,
@@ -201,7 +209,7 @@ fn party(
     transfer: TransferId,
     side: &Side,
     progress: &Progress,
-    banks: &Banks,
+    behind: &Behind,
 ) -> TransferParty {
     let account_id = side.party.account_id();
     let known = platform.access().account(account_id);
@@ -217,7 +225,8 @@ fn party(
         payment_method_type: side.kind.as_str().to_owned(),
         account,
         wallet: side.party.wallet_id().map(|wallet_id| MethodWallet { wallet_id }),
-        bank_account: banks.get(&side.method).cloned(),
+        bank_account: behind.banks.get(&side.method).cloned(),
+        card: behind.cards.get(&side.method).cloned(),
         instant_bank_details: instant.clone(),
         rtp_details: instant,
         card_details: on(Rail::Card).then(|| details::card(progress)),

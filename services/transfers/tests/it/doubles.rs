@@ -128,7 +128,11 @@ impl Methods {
             payment_method_type: kind.to_owned(),
             account_id: account(owner),
             enabled: true,
-            rail: (!is_wallet).then_some(Rail::Rtp),
+            rail: match kind {
+                "moov-wallet" => None,
+                "rtp-credit" => Some(Rail::Rtp),
+                _ => Some(Rail::Card),
+            },
             wallet_id: is_wallet.then(|| wallet(number)),
             bank_account_id: (!is_wallet).then(|| BankAccountId(id(4, number))),
             currency: Currency::USD,
