@@ -118,6 +118,9 @@ impl Site {
     /// Stops in order: no new connections, what is under way ends, then writer and counterparties.
     pub fn stop(mut self) {
         let _ = self.stop.send(true);
+        if let Some(running) = &self.running {
+            running.drain();
+        }
         if let Some(listener) = self.listener.take() {
             let _ = self.tokio.block_on(listener);
         }

@@ -37,6 +37,7 @@ pub(crate) struct Consumer {
     /// Keys with a dead letter: what comes after it is parked.
     parked: BTreeSet<i64>,
     newly_parked: Vec<i64>,
+    newly_free: Vec<i64>,
     committed_only: bool,
     lazy: Duration,
     /// Where it gathers: what is written of it, and where it was after each batch since.
@@ -76,6 +77,7 @@ impl Consumer {
                     stored: None,
                     parked: dead_letters::keys(tx, service.name, topic)?,
                     newly_parked: Vec::new(),
+                    newly_free: Vec::new(),
                     committed_only: service.committed_only,
                     lazy: service.lazy,
                     floor: service.floor.clone().filter(|floor| floor(topic).is_some()),
@@ -174,6 +176,17 @@ impl Consumer {
         for event in &parked {
             dead_letters::insert(tx, self.group, self.topic, event, None)?;
         }
+        self.apply_free(desk, tx, free)?;
+        let now = desk.clock.machine();
+        desk.recorder.consumed(self.group, self.topic, tx.engine(), events, now);
+        Ok(())
+    }
+    fn apply_free(
+        &self,
+        desk: &mut Desk,
+        tx: &mut Tx<'_>,
+        free: Vec<Arc<Stored>>,
+    ) -> Result<(), Fault> {
         let together = |event: &Stored| self.handlers[&eventlog::kind_of(event.kind)].0;
         for batch in rounds(free, together) {
             let kind = eventlog::kind_of(batch[0].kind);
@@ -181,11 +194,34 @@ impl Consumer {
             desk.work(tx, self.group, |work| handler.handle(work, &batch))?;
             desk.consumed(self.topic, self.group, &batch);
         }
+        Ok(())
+    }
+    /// Applies a dead letter's event, though its key is parked.
+    pub fn apply_one(
+        &self,
+        desk: &mut Desk,
+        tx: &mut Tx<'_>,
+        event: &Arc<Stored>,
+    ) -> Result<(), Fault> {
+        if !self.handles(event.kind) {
+            return Err(Fault::Poison(format!("{} does not handle it any more", self.group)));
+        }
+        self.apply_free(desk, tx, vec![Arc::clone(event)])?;
         let now = desk.clock.machine();
+        let events = std::slice::from_ref(event);
         desk.recorder.consumed(self.group, self.topic, tx.engine(), events, now);
         Ok(())
     }
-    fn gathers(&self) -> bool {
+    /// Nothing of a key is parked any more, once the transaction is durable.
+    pub fn free(&mut self, key: i64) {
+        self.newly_free.push(key);
+    }
+    /// Its service and what it reads.
+    pub fn of(&self) -> (&'static str, &'static str) {
+        (self.group, self.topic)
+    }
+    /// Whether it writes later what it consumed.
+    pub fn gathers(&self) -> bool {
         self.floor.is_some()
     }
     /// Notes that everything up to here is applied: durable with this transaction, or once it is
@@ -239,12 +275,16 @@ impl Consumer {
         self.passed_durably = self.passed.len();
         self.before.clone_from(&self.cursor);
         self.parked.extend(self.newly_parked.drain(..));
+        for key in self.newly_free.drain(..) {
+            self.parked.remove(&key);
+        }
     }
     /// The transaction is gone.
     pub fn rolled_back(&mut self) {
         self.stored = None;
         self.passed.truncate(self.passed_durably);
         self.newly_parked.clear();
+        self.newly_free.clear();
         self.cursor.clone_from(&self.before);
     }
     /// This consumer failed a cycle: the next events go one by one, or it waits for an upgrade.

@@ -10,12 +10,13 @@ use contracts::{
     Refusal, Timestamp,
     exchanges::{EventPlace, Exchange, ExchangeKind, Exchanges, ExchangesQuery},
     ids::TransferId,
+    operations::DeadLetterId,
 };
 use eventlog::{Cursor, Log, Stored};
 use parking_lot::Mutex;
 use store::{Insert, Kind, Migration, OnConflict, Sql, Tx, Value};
 
-use crate::{http, platform::Platform, work::Fault};
+use crate::{dead_letters, http, platform::Platform, work::Fault};
 
 pub(crate) static MIGRATIONS: &[Migration] = &[Migration {
     owner: "exchanges",
@@ -342,12 +343,26 @@ async fn consumption_of(
     let mut exchange = blank(topic, service, ExchangeKind::Event, name, event.at);
     match seen(platform, service, topic, event).await? {
         Some(seen) => exchange.duration_micros = Some(seen.at.micros_since(event.at)),
-        None => exchange.outcome = Some("not yet consumed".to_owned()),
+        None => exchange.outcome = Some(unseen(platform, service, topic, event).await?.to_owned()),
     }
     exchange.stream = Some(format!("{topic}/{}", event.shard));
     exchange.sequence = Some(event.sequence);
     exchange.bytes = Some(event.payload.len() as u64);
     Ok(exchange)
+}
+
+/// Why there is no commit in which a service consumed an event.
+async fn unseen(
+    platform: &Platform,
+    service: &str,
+    topic: &str,
+    event: &Stored,
+) -> Result<&'static str, Refusal> {
+    let (consumer, topic) = (service.to_owned(), topic.to_owned());
+    let (shard, sequence) = (event.shard, event.sequence);
+    let id = DeadLetterId { consumer, topic, shard, sequence };
+    let letter = platform.read(move |tx| dead_letters::load(tx, &id)).await?;
+    Ok(if letter.is_some() { "dead letter" } else { "not yet consumed" })
 }
 
 fn blank(from: &str, to: &str, kind: ExchangeKind, name: &str, at: Timestamp) -> Exchange {

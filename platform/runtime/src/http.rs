@@ -50,7 +50,8 @@ impl<E: Endpoint> Ask<E> {
 /// An answer with its status.
 pub struct Answered<E: Endpoint> {
     status: u16,
-    body: Vec<u8>,
+    kind: &'static str,
+    body: HttpBody,
     endpoint: PhantomData<fn() -> E>,
 }
 
@@ -62,7 +63,12 @@ impl<E: Endpoint> Answered<E> {
     /// Another status or another body than the endpoint's usual one.
     pub fn json<T: Serialize>(status: u16, body: &T) -> Self {
         let body = serde_json::to_vec(body).expect("replies are plain data");
-        Self { status, body, endpoint: PhantomData }
+        let (kind, body) = ("application/json", HttpBody::from(body));
+        Self { status, kind, body, endpoint: PhantomData }
+    }
+    /// 200 with server-sent events: what [`crate::event_stream`] made.
+    pub fn events(body: HttpBody) -> Self {
+        Self { status: 200, kind: "text/event-stream", body, endpoint: PhantomData }
     }
 }
 
@@ -127,7 +133,7 @@ async fn serve<S: Answer<E>, E: Endpoint>(
     match ask::<E>(platform, request).await {
         Err(refusal) => refused(&refusal),
         Ok(ask) => match state.answer(ask).await {
-            Ok(answered) => respond(answered.status, "application/json", answered.body),
+            Ok(answered) => respond(answered.status, answered.kind, answered.body),
             Err(refusal) => refused(&refusal),
         },
     }
@@ -235,7 +241,7 @@ pub fn refused(refusal: &Refusal) -> Response {
         }
     };
     let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-    let mut response = respond(status, kind, body);
+    let mut response = respond(status, kind, HttpBody::from(body));
     if let Some(seconds) = refusal.retry_after_seconds {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -249,11 +255,11 @@ pub fn refused(refusal: &Refusal) -> Response {
 /// 200 with this body.
 pub fn replied<T: Serialize>(body: &T) -> Response {
     let body = serde_json::to_vec(body).expect("replies are plain data");
-    respond(200, "application/json", body)
+    respond(200, "application/json", HttpBody::from(body))
 }
 
-fn respond(status: u16, kind: &'static str, body: Vec<u8>) -> Response {
-    let mut response = Response::new(HttpBody::from(body));
+fn respond(status: u16, kind: &'static str, body: HttpBody) -> Response {
+    let mut response = Response::new(body);
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -7,22 +7,71 @@ use std::{
     time::Duration,
 };
 
+use contracts::Timestamp;
 use parking_lot::Mutex;
 
-use crate::topology::EdgeKind;
+use crate::{clock::Clock, topology::EdgeKind};
 
-type Seen = (&'static str, &'static str, EdgeKind, &'static str);
+/// From, to, kind and name of an edge.
+pub(crate) type EdgeName = (&'static str, &'static str, EdgeKind, &'static str);
+
+/// A minute is remembered in slots of ten seconds, the one that goes on included.
+const SLOTS: usize = 7;
+const SLOT_MICROS: i64 = 10_000_000;
+
+/// How often an edge was used.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    pub count: u64,
+    pub last: Timestamp,
+    /// How often in the last minute, give or take ten seconds at its far end.
+    pub minute: u64,
+}
+
+struct Traffic {
+    count: u64,
+    last: Timestamp,
+    /// The number of each slot's ten seconds, and what was counted in them.
+    slots: [(i64, u64); SLOTS],
+}
+
+impl Traffic {
+    fn add(&mut self, now: Timestamp, count: u64) {
+        let slot = now.0.div_euclid(SLOT_MICROS);
+        let at = &mut self.slots[usize::try_from(slot.rem_euclid(SLOTS as i64)).unwrap_or(0)];
+        if at.0 != slot {
+            *at = (slot, 0);
+        }
+        at.1 += count;
+        (self.count, self.last) = (self.count + count, now);
+    }
+    fn minute(&self, now: Timestamp) -> u64 {
+        let slot = now.0.div_euclid(SLOT_MICROS);
+        let fresh = |(number, _): &&(i64, u64)| (slot - 6..=slot).contains(number);
+        self.slots.iter().filter(fresh).map(|(_, count)| count).sum()
+    }
+}
 
 /// What is counted. Writers add once per batch, so that a count costs nothing per item.
-#[derive(Default)]
 pub(crate) struct Metrics {
+    clock: Clock,
     appended: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
-    edges: Mutex<BTreeMap<Seen, u64>>,
+    edges: Mutex<BTreeMap<EdgeName, Traffic>>,
     lag: Mutex<BTreeMap<(&'static str, &'static str), Duration>>,
     pub commands: AtomicU64,
 }
 
 impl Metrics {
+    /// Nothing counted yet; rates are by machine time.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            appended: Mutex::default(),
+            edges: Mutex::default(),
+            lag: Mutex::default(),
+            commands: AtomicU64::new(0),
+        }
+    }
     /// So many events of one kind were appended by a service.
     pub fn appended(&self, service: &'static str, event: &'static str, count: u64) {
         *self.appended.lock().entry((service, event)).or_default() += count;
@@ -36,15 +85,32 @@ impl Metrics {
         name: &'static str,
         count: u64,
     ) {
-        *self.edges.lock().entry((from, to, kind, name)).or_default() += count;
+        let now = self.clock.machine();
+        let new = || Traffic { count: 0, last: now, slots: [(0, 0); SLOTS] };
+        self.edges.lock().entry((from, to, kind, name)).or_insert_with(new).add(now, count);
     }
     /// How old the oldest event of a topic is that a consumer has not applied.
     pub fn lag(&self, consumer: &'static str, topic: &'static str, lag: Duration) {
         self.lag.lock().insert((consumer, topic), lag);
     }
     /// The edges seen so far.
-    pub fn edges(&self) -> Vec<(Seen, u64)> {
-        self.edges.lock().iter().map(|(edge, count)| (*edge, *count)).collect()
+    pub fn edges(&self) -> Vec<(EdgeName, Seen)> {
+        let now = self.clock.machine();
+        let seen = |of: &Traffic| Seen { count: of.count, last: of.last, minute: of.minute(now) };
+        self.edges.lock().iter().map(|(edge, traffic)| (*edge, seen(traffic))).collect()
+    }
+    /// By consumer and topic: how old the oldest event is that was not applied.
+    pub fn lags(&self) -> Vec<((&'static str, &'static str), Duration)> {
+        self.lag.lock().iter().map(|(of, lag)| (*of, *lag)).collect()
+    }
+    /// How far each consumer is behind in any topic.
+    pub fn behind(&self) -> BTreeMap<&'static str, Duration> {
+        let mut behind = BTreeMap::<&str, Duration>::new();
+        for ((consumer, _), lag) in self.lag.lock().iter() {
+            let most = behind.entry(consumer).or_default();
+            *most = (*most).max(*lag);
+        }
+        behind
     }
     /// Prometheus' text format 0.0.4.
     pub fn text(&self, counters: &store::Counters, refused: u64) -> String {
@@ -60,11 +126,7 @@ impl Metrics {
             (format!("{{service=\"{service}\",event=\"{event}\"}}"), count.to_string())
         });
         line("switchyard_events_appended_total", "counter", rows.collect());
-        let mut lags = BTreeMap::<&str, Duration>::new();
-        for ((consumer, _), lag) in self.lag.lock().iter() {
-            let most = lags.entry(consumer).or_default();
-            *most = (*most).max(*lag);
-        }
+        let lags = self.behind();
         let rows = lags.iter().map(|(consumer, lag)| {
             (format!("{{consumer=\"{consumer}\"}}"), format!("{:.6}", lag.as_secs_f64()))
         });
@@ -78,5 +140,33 @@ impl Metrics {
             line(name, "counter", vec![(String::new(), count.to_string())]);
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, atomic::AtomicI64};
+
+    use super::*;
+
+    #[test]
+    fn a_minute_is_what_was_seen_in_the_last_sixty_seconds() {
+        let now = Arc::new(AtomicI64::new(1_700_000_000_000_000));
+        let clock = Clock::from_micros({
+            let now = Arc::clone(&now);
+            Arc::new(move || now.load(Ordering::Relaxed))
+        });
+        let metrics = Metrics::new(clock);
+        let minute = || metrics.edges()[0].1.minute;
+        metrics.edge("a", "b", EdgeKind::Event, "made", 5);
+        assert_eq!(minute(), 5);
+        now.fetch_add(30_000_000, Ordering::Relaxed);
+        metrics.edge("a", "b", EdgeKind::Event, "made", 2);
+        assert_eq!(minute(), 7);
+        now.fetch_add(45_000_000, Ordering::Relaxed);
+        assert_eq!(minute(), 2);
+        now.fetch_add(3_600_000_000, Ordering::Relaxed);
+        assert_eq!(minute(), 0);
+        assert_eq!(metrics.edges()[0].1.count, 7, "the sum stays");
     }
 }

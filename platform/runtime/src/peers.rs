@@ -12,7 +12,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{Request, StatusCode},
+    http::{HeaderName, HeaderValue, Request, Response, StatusCode, header},
 };
 use contracts::{Code, Endpoint, Refusal};
 use tower::ServiceExt;
@@ -25,6 +25,32 @@ const BUDGET: Duration = Duration::from_millis(1_000);
 const FAILURES_MOST: u32 = 5;
 /// How long an open circuit refuses before one question is let through.
 const OPEN_MICROS: u64 = 1_000_000;
+
+/// The whole time until the head of an answer of the public API; its caller may have asked to wait.
+const PUBLIC_BUDGET: Duration = Duration::from_secs(20);
+/// The most bytes of an answer that is read whole.
+const ANSWER_BYTES_MOST: usize = 4 * 1024 * 1024;
+
+/// A request of the public API that is made for a caller, with that caller's own credentials: the
+/// other service judges them as if the caller had come itself.
+pub struct OnBehalf {
+    /// The endpoint's path with its names filled in, and its query.
+    pub path: String,
+    /// The caller's `Authorization`.
+    pub authorization: HeaderValue,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// A JSON body; none for a GET.
+    pub body: Option<Vec<u8>>,
+}
+
+/// A response with its whole body.
+pub async fn whole(response: Response<Body>) -> Result<(u16, Vec<u8>), Refusal> {
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), ANSWER_BYTES_MOST)
+        .await
+        .map_err(|_| Refusal::new(Code::Unavailable, "an answer broke off"))?;
+    Ok((status, body.to_vec()))
+}
 
 /// An answer and what it took.
 pub struct Called<R> {
@@ -44,14 +70,41 @@ struct Circuit {
 /// How to reach each service.
 pub(crate) struct Peers {
     routers: BTreeMap<&'static str, Router>,
+    public: Router,
     circuits: BTreeMap<&'static str, Circuit>,
     monotonic: Monotonic,
 }
 
 impl Peers {
-    pub fn new(routers: BTreeMap<&'static str, Router>, monotonic: Monotonic) -> Self {
+    /// The internal routes of each service, and the public ones of all.
+    pub fn new(
+        routers: BTreeMap<&'static str, Router>,
+        public: Router,
+        monotonic: Monotonic,
+    ) -> Self {
         let circuits = routers.keys().map(|name| (*name, Circuit::default())).collect();
-        Self { routers, circuits, monotonic }
+        Self { routers, public, circuits, monotonic }
+    }
+    /// Asks a public endpoint for a caller. It is never asked twice: a write may have happened.
+    pub async fn ask_for<E: Endpoint>(&self, asked: OnBehalf) -> Result<Response<Body>, Refusal> {
+        let mut request = Request::builder()
+            .method(E::METHOD.as_str())
+            .uri(asked.path)
+            .header(header::AUTHORIZATION, asked.authorization);
+        for (name, value) in asked.headers {
+            request = request.header(name, value);
+        }
+        if asked.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Body::from(asked.body.unwrap_or_default()))
+            .map_err(|_| Refusal::not_found("path"))?;
+        let answer = self.public.clone().oneshot(request);
+        match tokio::time::timeout(PUBLIC_BUDGET, answer).await {
+            Ok(response) => Ok(response.unwrap_or_else(|never| match never {})),
+            Err(_) => Err(unavailable(E::SERVICE, "did not answer in time")),
+        }
     }
     /// Asks `GET path` of a service. A 4xx is its answer; a fault is tried once more in the budget.
     pub async fn get<E: Endpoint>(&self, path: &str) -> Result<Called<E::Reply>, Refusal> {

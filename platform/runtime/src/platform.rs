@@ -12,7 +12,8 @@ use axum::Router;
 use contracts::{
     Code, Endpoint, Refusal,
     exchanges::{EventPlace, Exchange},
-    ids::TransferId,
+    ids::{AccountId, TransferId},
+    operations::{DeadLetterEnded, DeadLetterId, Health},
 };
 use eventlog::Log;
 use parking_lot::Mutex;
@@ -25,12 +26,14 @@ use crate::{
     clock::{Clock, Monotonic},
     commands::Command,
     exchanges::{self, Shows},
+    health::{Since, health},
     http::{self, Route},
     metrics::Metrics,
-    peers::{Called, Peers},
+    peers::{Called, OnBehalf, Peers},
     queues::{Inbox, Waiting},
-    service::{Service, Tier, Wiring},
-    topology::{Edge, EdgeKind, Node, Topology},
+    replay::{Deed, Repairs},
+    service::{Connection, Service, Tier, Wiring},
+    topology::{self, EdgeKind, Topology, declared},
     turns::Turns,
     work::Fault,
     writer::{Signal, Writing},
@@ -67,9 +70,14 @@ struct Inner {
     admission: Arc<Admission>,
     turns: Arc<Turns>,
     metrics: Arc<Metrics>,
+    repairs: Arc<Repairs>,
+    since: Since,
     stopping: watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
     declared: Topology,
     services: Vec<&'static str>,
+    rails: Vec<&'static str>,
+    connections: BTreeMap<&'static str, Connection>,
     consumes: BTreeSet<(&'static str, &'static str, i64)>,
     shows: BTreeMap<&'static str, Shows>,
     latest: Arc<exchanges::Latest>,
@@ -161,6 +169,16 @@ impl Platform {
         self.inner.metrics.edge(from, E::SERVICE, EdgeKind::Synchronous, E::NAME, 1);
         called
     }
+    /// Asks a public endpoint of another service for a caller, with that caller's own credentials.
+    pub async fn ask_for<E: Endpoint>(
+        &self,
+        from: &'static str,
+        asked: OnBehalf,
+    ) -> Result<axum::response::Response, Refusal> {
+        let answer = self.peers().ask_for::<E>(asked).await;
+        self.inner.metrics.edge(from, E::SERVICE, EdgeKind::Synchronous, E::NAME, 1);
+        answer
+    }
     /// The body of another service's `GET path`.
     pub async fn fetch(
         &self,
@@ -187,6 +205,15 @@ impl Platform {
     pub fn is_stopping(&self) -> bool {
         *self.inner.stopping.borrow()
     }
+    /// Resolves once answers that go on (event streams) are to end; what else is under way goes on.
+    pub async fn draining(&self) {
+        let mut draining = self.inner.draining.clone();
+        let _ = draining.wait_for(|drain| *drain).await;
+    }
+    /// The rails of this process.
+    pub(crate) fn rails(&self) -> &[&'static str] {
+        &self.inner.rails
+    }
     /// The services of this process.
     pub fn services(&self) -> &[&'static str] {
         &self.inner.services
@@ -197,24 +224,30 @@ impl Platform {
     }
     /// The declared graph with what was seen of it, and what was seen beside it.
     pub fn topology(&self) -> Topology {
-        let mut topology = self.inner.declared.clone();
-        for ((from, to, kind, name), count) in self.inner.metrics.edges() {
-            // The projection of keys and accounts is a part of every service, not one of its own.
-            if to == crate::access::CONSUMER {
-                continue;
-            }
-            let known = topology.edges.iter_mut().find(|edge| {
-                edge.from == from && edge.to == to && edge.kind == kind && edge.name == name
-            });
-            if let Some(edge) = known {
-                edge.observed += count;
-                continue;
-            }
-            let mut edge = Edge::new(from, to, kind, name);
-            (edge.declared, edge.observed) = (false, count);
-            topology.edges.push(edge);
+        topology::observed(&self.inner.declared, &self.inner.metrics)
+    }
+    /// Whether this process can do its work.
+    pub async fn health(&self) -> Health {
+        health(self, &self.inner.since).await
+    }
+    /// How far each consumer is behind.
+    pub(crate) fn behind(&self) -> BTreeMap<&'static str, Duration> {
+        self.inner.metrics.behind()
+    }
+    /// Ends a dead letter, and applies what is parked behind it.
+    pub(crate) async fn end_letter(
+        &self,
+        id: DeadLetterId,
+        deed: Deed,
+        by: Option<AccountId>,
+    ) -> Result<DeadLetterEnded, Refusal> {
+        let answered = self.inner.repairs.ask(id, deed, by)?;
+        self.inner.signal.nudge();
+        let stopping = || Refusal::new(Code::Unavailable, "stopping; a repeat is safe");
+        if self.inner.signal.has_ended() {
+            self.inner.repairs.close();
         }
-        topology
+        answered.await.unwrap_or_else(|_| Err(stopping().retry_after(1)))
     }
     /// Reads events by their places; for timelines.
     pub(crate) fn engine(&self) -> Engine {
@@ -267,6 +300,7 @@ pub struct Running {
     /// The public API of every service here.
     pub public: Router,
     stop: watch::Sender<bool>,
+    drain: watch::Sender<bool>,
     signal: Arc<Signal>,
     writer: Option<std::thread::JoinHandle<()>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -278,8 +312,13 @@ const ENDED_MOST: Duration = Duration::from_millis(100);
 const TASK_MOST: Duration = Duration::from_secs(5);
 
 impl Running {
+    /// Ends answers that go on, before a listener waits for what is under way.
+    pub fn drain(&self) {
+        let _ = self.drain.send(true);
+    }
     /// Stops: tasks are told, what waits is finished, the writer ends.
     pub async fn stop(mut self) {
+        self.drain();
         let _ = self.stop.send(true);
         for mut task in self.tasks.drain(..) {
             if tokio::time::timeout(TASK_MOST, &mut task).await.is_err() {
@@ -302,30 +341,14 @@ impl Running {
     }
 }
 
-/// The declared graph of these services.
-pub fn declared(services: &[Wiring]) -> Topology {
-    let node = |service: &Wiring| Node {
-        name: service.name.to_owned(),
-        tier: match service.tier {
-            Tier::Service => "service".to_owned(),
-            Tier::Rail => "rail".to_owned(),
-        },
-        tables: service.tables.iter().map(|table| (*table).to_owned()).collect(),
-    };
-    let mut edges: Vec<Edge> = services.iter().flat_map(|service| service.edges.clone()).collect();
-    // Outcomes come only from the rails that are there.
-    let names: Vec<&str> = services.iter().map(|service| service.name).collect();
-    edges.retain(|edge| edge.kind != EdgeKind::Event || names.contains(&edge.from.as_str()));
-    edges.sort();
-    edges.dedup();
-    Topology { services: services.iter().map(node).collect(), edges }
-}
-
 /// Adds the projection of keys and accounts as a consumer of its own.
 fn with_access(mut services: Vec<Wiring>, access: &Arc<Access>) -> Vec<Wiring> {
     use contracts::{
         accounts::{AccountCreated, CapabilityUpdated, KeyCreated, KeyRevoked},
-        operations::ListDeadLetters,
+        operations::{
+            DropDeadLetter, GetDeadLetter, GetHealth, GetTopology, ListDeadLetters,
+            ListRailConnections, ReplayDeadLetter,
+        },
     };
     let projection = Arc::new(Projection(Arc::clone(access)));
     let wiring = Service::new(crate::access::CONSUMER, Tier::Service, projection)
@@ -333,7 +356,13 @@ fn with_access(mut services: Vec<Wiring>, access: &Arc<Access>) -> Vec<Wiring> {
         .handles::<KeyRevoked>()
         .handles::<AccountCreated>()
         .handles::<CapabilityUpdated>()
+        .answers::<GetTopology>()
+        .answers::<GetHealth>()
+        .answers::<ListRailConnections>()
         .answers::<ListDeadLetters>()
+        .answers::<GetDeadLetter>()
+        .answers::<ReplayDeadLetter>()
+        .answers::<DropDeadLetter>()
         .wire();
     services.insert(0, wiring);
     services
@@ -347,11 +376,13 @@ pub fn start(
     settings: Settings,
 ) -> Result<Running, Fault> {
     let (stop, stopping) = watch::channel(false);
+    let (drain, draining) = watch::channel(false);
     let access = Arc::new(Access::default());
     let declared = declared(&services);
     let names: Vec<&'static str> = services.iter().map(|service| service.name).collect();
+    let rails = services.iter().filter(|s| s.tier == Tier::Rail).map(|s| s.name).collect();
     let mut services = with_access(services, &access);
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(settings.clock.clone()));
     let signal = Arc::new(Signal::default());
     let admission = Arc::new(Admission::new(settings.waiting_most));
     let latest = Arc::new(exchanges::Latest::default());
@@ -359,9 +390,11 @@ pub fn start(
         .iter()
         .flat_map(|service| service.queues.iter().map(|queue| queue.inbox()))
         .collect();
-    let routes: Vec<Route> =
-        services.iter_mut().flat_map(|s| std::mem::take(&mut s.routes)).collect();
-    let tasks: Vec<_> = services.iter_mut().flat_map(|s| std::mem::take(&mut s.tasks)).collect();
+    let routes = taken(&mut services, |service| &mut service.routes);
+    let pages = taken(&mut services, |service| &mut service.pages);
+    let connections =
+        services.iter_mut().filter_map(|s| Some((s.name, s.connection.take()?))).collect();
+    let tasks = taken(&mut services, |service| &mut service.tasks);
     let monotonic = Monotonic::system();
     let consumes = consumes(&services);
     let shows = services.iter().filter_map(|s| Some((s.name, s.shows?))).collect();
@@ -377,9 +410,14 @@ pub fn start(
             admission: Arc::clone(&admission),
             turns: Arc::default(),
             metrics: Arc::clone(&metrics),
+            repairs: Arc::default(),
+            since: Since::default(),
             stopping,
+            draining,
             declared,
             services: names.clone(),
+            rails,
+            connections,
             consumes,
             shows,
             latest: Arc::clone(&latest),
@@ -389,22 +427,29 @@ pub fn start(
         (store.clone(), writer),
         services,
         &settings,
-        (signal.clone(), admission),
+        (signal.clone(), admission, Arc::clone(&platform.inner.repairs)),
         metrics,
         latest,
     )?;
     writing.load(|tx| access.load(tx))?;
-    let peers = Peers::new(internal(&names, &routes, &platform), monotonic);
-    *platform.inner.peers.lock() = Some(Arc::new(peers));
+    let internal = internal(&names, &routes, &platform);
     let public: Vec<Route> =
         routes.into_iter().filter(|route| route.access != contracts::Access::Internal).collect();
     let public = http::router(&public, &platform);
+    let peers = Peers::new(internal, public.clone(), monotonic);
+    *platform.inner.peers.lock() = Some(Arc::new(peers));
+    let public = pages.iter().fold(public, |router, pages| pages.mount(router, &platform));
     let writer = std::thread::Builder::new()
         .name("writer".to_owned())
         .spawn(move || writing.run())
         .expect("a process may have a second thread");
     let tasks = tasks.into_iter().map(|task| tokio::spawn(task(platform.clone()))).collect();
-    Ok(Running { platform, public, stop, signal, writer: Some(writer), tasks })
+    Ok(Running { platform, public, stop, drain, signal, writer: Some(writer), tasks })
+}
+
+/// Everything of one kind that the services have.
+fn taken<T>(services: &mut [Wiring], of: impl Fn(&mut Wiring) -> &mut Vec<T>) -> Vec<T> {
+    services.iter_mut().flat_map(|service| std::mem::take(of(service))).collect()
 }
 
 fn consumes(services: &[Wiring]) -> BTreeSet<(&'static str, &'static str, i64)> {
@@ -430,7 +475,24 @@ fn internal(
             .cloned()
             .collect();
         let router = http::router(&own, platform);
-        (name, exchanges::mount(router, name, platform.clone()))
+        let router = exchanges::mount(router, name, platform.clone());
+        (name, mount_connection(router, name, platform.clone()))
     };
     names.iter().map(|name| router(name)).collect()
+}
+
+/// Adds `GET /internal/{rail}/connection` to a rail's internal routes.
+fn mount_connection(router: Router, service: &'static str, platform: Platform) -> Router {
+    let Some(tells) = platform.inner.connections.get(service).cloned() else { return router };
+    let answer = move || {
+        let (platform, tells) = (platform.clone(), Arc::clone(&tells));
+        async move {
+            let asker = platform.clone();
+            match platform.read(move |tx| tells(&asker, tx)).await {
+                Ok(connection) => http::replied(&connection),
+                Err(refusal) => http::refused(&refusal),
+            }
+        }
+    };
+    router.route(&format!("/internal/{service}/connection"), axum::routing::get(answer))
 }

@@ -2,14 +2,17 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use contracts::{Endpoint, Event, Timestamp};
+use axum::{body::Body as HttpBody, http::Response};
+use contracts::{Endpoint, Event, Timestamp, operations::RailConnection};
 use store::{Migration, Tx};
 
 use crate::{
+    access::CONSUMER,
     commands::{Command, Commit},
     exchanges::Shows,
     handlers::{self, Handle, HandleTogether, HandlerOf, Together},
     http::{Answer, Route},
+    pages::{PageRequest, Pages},
     platform::Platform,
     queues::QueueOf,
     topology::{Edge, EdgeKind},
@@ -30,6 +33,19 @@ pub(crate) type Start = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), Fault> + Send>;
 pub(crate) type Late = Box<dyn FnMut(&mut Tx<'_>, Timestamp) -> Result<(), store::Error> + Send>;
 pub(crate) type Due = Box<dyn Fn(Timestamp) -> Option<Duration> + Send>;
 pub(crate) type Floor = Arc<dyn Fn(&'static str) -> Option<i64> + Send + Sync>;
+
+pub(crate) type Connection =
+    Arc<dyn Fn(&Platform, &mut Tx<'_>) -> Result<RailConnection, store::Error> + Send + Sync>;
+
+/// A rail that tells operators of its connection: what it knows now, in the form of every rail.
+pub trait Connects: Send + Sync + 'static {
+    /// The connection's state, its queue, and what waits.
+    fn connection(
+        &self,
+        platform: &Platform,
+        tx: &mut Tx<'_>,
+    ) -> Result<RailConnection, store::Error>;
+}
 
 /// A service with its wiring. Built once in the service's `lib.rs`, run by the binary.
 pub struct Service<S> {
@@ -57,12 +73,14 @@ pub struct Wiring {
     pub(crate) committed_only: bool,
     pub(crate) lazy: Duration,
     pub(crate) shows: Option<Shows>,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) pages: Vec<Pages>,
 }
 
 impl Wiring {
     /// Declares an edge from each emitter of an event.
     fn consumes(&mut self, emitters: &[&str], event: &str) {
-        let edge = |from: &&str| Edge::new(from, self.name, EdgeKind::Event, event);
+        let edge = |from: &&str| Edge::declared(from, self.name, EdgeKind::Event, event);
         self.edges.extend(emitters.iter().map(edge));
     }
 }
@@ -89,6 +107,8 @@ impl<S: Send + Sync + 'static> Service<S> {
             committed_only: tier == Tier::Rail,
             lazy: Duration::ZERO,
             shows: None,
+            connection: None,
+            pages: Vec::new(),
         };
         Self { state, wiring }
     }
@@ -140,21 +160,41 @@ impl<S: Send + Sync + 'static> Service<S> {
         assert!(E::EMITTERS.contains(&self.wiring.name), "the contract names the emitters");
         self
     }
-    /// Asks another service synchronously.
+    /// Asks another service synchronously. What the runtime answers for every service is no edge.
     pub fn calls<E: Endpoint>(mut self) -> Self {
-        let edge = Edge::new(self.wiring.name, E::SERVICE, EdgeKind::Synchronous, E::NAME);
-        self.wiring.edges.push(edge);
+        if E::SERVICE != CONSUMER {
+            let kind = EdgeKind::Synchronous;
+            self.wiring.edges.push(Edge::declared(self.wiring.name, E::SERVICE, kind, E::NAME));
+        }
+        self
+    }
+    /// Answers browsers: whatever is asked at this path and below it.
+    pub fn pages<F, Fut>(mut self, below: &'static str, answer: F) -> Self
+    where
+        F: Fn(Arc<S>, PageRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Response<HttpBody>> + Send + 'static,
+    {
+        self.wiring.pages.push(Pages::new(below, Arc::clone(&self.state), answer));
+        self
+    }
+    /// Tells operators of this rail's connection.
+    pub fn connects(mut self) -> Self
+    where
+        S: Connects,
+    {
+        let state = Arc::clone(&self.state);
+        self.wiring.connection = Some(Arc::new(move |platform, tx| state.connection(platform, tx)));
         self
     }
     /// Talks to the outside, by this message.
     pub fn talks_to(mut self, counterparty: &'static str, message: &'static str) -> Self {
-        let edge = Edge::new(self.wiring.name, counterparty, EdgeKind::Rail, message);
+        let edge = Edge::declared(self.wiring.name, counterparty, EdgeKind::Rail, message);
         self.wiring.edges.push(edge);
         self
     }
     /// Hears from the outside without having asked, by this message.
     pub fn hears_from(mut self, counterparty: &'static str, message: &'static str) -> Self {
-        let edge = Edge::new(counterparty, self.wiring.name, EdgeKind::Rail, message);
+        let edge = Edge::declared(counterparty, self.wiring.name, EdgeKind::Rail, message);
         self.wiring.edges.push(edge);
         self
     }

@@ -1,58 +1,57 @@
-//! The graph of who talks to whom: declared by the wiring, observed in traffic.
+//! The graph of who talks to whom: declared by the wiring, with what was seen in traffic.
 
-use serde::{Deserialize, Serialize};
+pub use contracts::operations::{Edge, EdgeKind, Node, Topology};
 
-/// How two parties talk.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EdgeKind {
-    /// One asks and waits.
-    Synchronous,
-    /// One emits, the other consumes when it can.
-    Event,
-    /// A rail and its counterparty.
-    Rail,
+use crate::{
+    access::CONSUMER,
+    metrics::Metrics,
+    service::{Tier, Wiring},
+};
+
+/// The declared graph of these services.
+pub fn declared(services: &[Wiring]) -> Topology {
+    let node = |service: &Wiring| Node {
+        name: service.name.to_owned(),
+        tier: match service.tier {
+            Tier::Service => "service".to_owned(),
+            Tier::Rail => "rail".to_owned(),
+        },
+        tables: service.tables.iter().map(|table| (*table).to_owned()).collect(),
+    };
+    let mut edges: Vec<Edge> = services.iter().flat_map(|service| service.edges.clone()).collect();
+    // Outcomes come only from the rails that are there.
+    let names: Vec<&str> = services.iter().map(|service| service.name).collect();
+    edges.retain(|edge| edge.kind != EdgeKind::Event || names.contains(&edge.from.as_str()));
+    edges.sort();
+    edges.dedup();
+    Topology { services: services.iter().map(node).collect(), edges }
 }
 
-/// One edge.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct Edge {
-    pub from: String,
-    pub to: String,
-    pub kind: EdgeKind,
-    /// The endpoint's, event's or message's name.
-    pub name: String,
-    /// The wiring says so.
-    pub declared: bool,
-    /// How often it was seen since the process began.
-    pub observed: u64,
-}
-
-impl Edge {
-    pub(crate) fn new(from: &str, to: &str, kind: EdgeKind, name: &str) -> Self {
-        Self {
-            from: from.to_owned(),
-            to: to.to_owned(),
-            kind,
-            name: name.to_owned(),
-            declared: true,
-            observed: 0,
+/// The declared graph with what was seen of it, and what was seen beside it.
+pub(crate) fn observed(declared: &Topology, metrics: &Metrics) -> Topology {
+    let mut topology = declared.clone();
+    for ((from, to, kind, name), seen) in metrics.edges() {
+        // The projection of keys and accounts is a part of every service, not one of its own.
+        if to == CONSUMER {
+            continue;
         }
+        let known = topology.edges.iter().position(|edge| {
+            edge.from == from && edge.to == to && edge.kind == kind && edge.name == name
+        });
+        let at = known.unwrap_or_else(|| {
+            let mut edge = Edge::declared(from, to, kind, name);
+            edge.declared = false;
+            topology.edges.push(edge);
+            topology.edges.len() - 1
+        });
+        let edge = &mut topology.edges[at];
+        (edge.observed, edge.last, edge.last_minute) = (seen.count, Some(seen.last), seen.minute);
     }
-}
-
-/// A service in the graph.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Node {
-    pub name: String,
-    /// `service` or `rail`
-    pub tier: String,
-    pub tables: Vec<String>,
-}
-
-/// The whole graph.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Topology {
-    pub services: Vec<Node>,
-    pub edges: Vec<Edge>,
+    let lags = metrics.lags();
+    for edge in topology.edges.iter_mut().filter(|edge| edge.kind == EdgeKind::Event) {
+        let lag = lags.iter().find(|((to, from), _)| edge.to == *to && edge.from == *from);
+        let micros = lag.map(|(_, lag)| u64::try_from(lag.as_micros()).unwrap_or(u64::MAX));
+        edge.lag_micros = micros;
+    }
+    topology
 }

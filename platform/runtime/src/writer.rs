@@ -29,6 +29,7 @@ use crate::{
     metrics::Metrics,
     platform::Settings,
     queues::{AnyQueue, internal, unavailable},
+    replay::Repairs,
     service::{Due, Late, Start, Wiring},
     topology::EdgeKind,
     work::{Fault, Work},
@@ -207,6 +208,7 @@ pub(crate) struct Writing {
     rolled_back: Vec<Box<dyn Fn() + Send>>,
     signal: Arc<Signal>,
     admission: Arc<Admission>,
+    repairs: Arc<Repairs>,
     row_bound: RowBound,
     store: Store,
     cycles: u64,
@@ -220,7 +222,7 @@ impl Writing {
         (store, mut writer): (Store, Writer),
         services: Vec<Wiring>,
         settings: &Settings,
-        (signal, admission): (Arc<Signal>, Arc<Admission>),
+        (signal, admission, repairs): (Arc<Signal>, Arc<Admission>, Arc<Repairs>),
         metrics: Arc<Metrics>,
         latest: Arc<exchanges::Latest>,
     ) -> Result<Self, Fault> {
@@ -250,6 +252,7 @@ impl Writing {
             rolled_back: Vec::new(),
             signal,
             admission,
+            repairs,
             row_bound: RowBound { stored: last_row, saving: last_row },
             store,
             cycles: 0,
@@ -292,6 +295,7 @@ impl Writing {
                 self.signal.ended.store(true, Ordering::Release);
                 // What came in between is still answered.
                 self.step();
+                self.repairs.close();
                 self.leave();
                 return;
             }
@@ -308,7 +312,7 @@ impl Writing {
     }
     /// How long nothing has to be done: zero for now, `None` until a signal.
     fn due(&mut self) -> Option<Duration> {
-        if self.queued() > 0 {
+        if self.queued() > 0 || self.repairs.is_waiting() {
             return Some(Duration::ZERO);
         }
         let now = self.desk.clock.machine();
@@ -352,6 +356,8 @@ impl Writing {
         for index in 0..self.consumers.len() {
             self.carefully(index);
         }
+        let repairs = Arc::clone(&self.repairs);
+        self.repair(&repairs);
     }
     /// How far consumers are behind, for the metrics and for what is admitted.
     fn look_at_lag(&mut self, now: contracts::Timestamp) {
@@ -547,6 +553,35 @@ impl Writing {
                 Err(_) => return self.undone(),
             }
         }
+    }
+    /// A commit with nothing in it but what `apply` does; its refusal rolls back.
+    pub fn alone<T, E>(
+        &mut self,
+        apply: impl FnOnce(&mut [Consumer], &mut Desk, &mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<Result<T, E>, Fault> {
+        self.desk.starts();
+        let mut tx = self.writer.begin()?;
+        let applied = apply(&mut self.consumers, &mut self.desk, &mut tx);
+        let ended = match &applied {
+            Ok(_) => self
+                .desk
+                .record(&mut tx, &mut self.row_bound)
+                .and_then(|()| tx.commit().map_err(Fault::from)),
+            // The transaction ends with its connection where even this fails.
+            Err(_) => {
+                let _ = tx.rollback();
+                self.undone();
+                return Ok(applied);
+            }
+        };
+        match ended {
+            Ok(()) => self.durable(),
+            Err(fault) => {
+                self.undone();
+                return Err(fault);
+            }
+        }
+        Ok(applied)
     }
     fn one_event(&mut self, index: usize, poison: Option<&str>) -> Result<(), Fault> {
         self.desk.starts();

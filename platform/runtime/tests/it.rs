@@ -5,21 +5,26 @@
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use axum::{body::Body, http::Request};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use contracts::{
     Code, Currency, Refusal,
-    ids::{AccountId, WalletId},
+    accounts::KeyCreated,
+    ids::{AccountId, KeyId, WalletId},
     ledger::WalletCreated,
 };
 use runtime::{
     Clock, Command, Commit, Delivered, Fault, Handle, Running, Service, Settings, Tier, Work,
 };
+use sha2::{Digest, Sha256};
 use store::{Insert, Kind, Location, Migration, OnConflict, Options, Sql, Store, Value};
+use tower::ServiceExt;
 
 static MIGRATIONS: &[Migration] = &[Migration {
     owner: "probe",
@@ -76,9 +81,34 @@ impl Commit<Make> for Maker {
     }
 }
 
+/// Plays accounts: makes the key `operator:secret`, and `other:secret` without that scope.
+struct Keys;
+struct NewKey(&'static str, Vec<String>);
+impl Command for NewKey {
+    const SERVICE: &'static str = "accounts";
+    const NAME: &'static str = "NewKey";
+    type Done = ();
+}
+impl Commit<NewKey> for Keys {
+    fn commit(
+        &self,
+        work: &mut Work<'_, '_>,
+        batch: &[NewKey],
+    ) -> Result<Vec<Result<(), Refusal>>, Fault> {
+        for NewKey(name, scopes) in batch {
+            let hash = Sha256::digest(format!("{name}:secret")).to_vec();
+            let key_id = KeyId(work.fresh(0));
+            let account_id = AccountId::from_parts(77, 0);
+            let key = KeyCreated { key_id, account_id, hash, scopes: scopes.clone() };
+            work.emit(key_id.row(), 0, &key);
+        }
+        Ok(batch.iter().map(|_| Ok(())).collect())
+    }
+}
+
 /// Plays payment-methods: notes what it saw; some things are poison to it.
 struct Seer {
-    poison: Vec<i64>,
+    poison: Arc<Mutex<Vec<i64>>>,
 }
 impl Handle<WalletCreated> for Seer {
     fn handle(
@@ -88,7 +118,7 @@ impl Handle<WalletCreated> for Seer {
     ) -> Result<(), Fault> {
         for event in batch {
             let number = event.data.wallet_id.row();
-            if self.poison.contains(&number) {
+            if self.poison.lock().unwrap().contains(&number) {
                 panic!("{number} is poison");
             }
             work.tx.insert_many(&SEEN, [event], |event| {
@@ -129,17 +159,30 @@ fn start_watched(
     poison: &[i64],
     watcher: Arc<Watcher>,
 ) -> Running {
+    start_with(location, shards, Arc::new(Mutex::new(poison.to_vec())), watcher)
+}
+
+fn start_with(
+    location: Location,
+    shards: u32,
+    poison: Arc<Mutex<Vec<i64>>>,
+    watcher: Arc<Watcher>,
+) -> Running {
     let (store, mut writer) = Store::open(location, Options::default()).unwrap();
     let maker = Service::new("ledger", Tier::Service, Arc::new(Maker))
         .tables(&["probe"], MIGRATIONS)
         .commits::<Make>()
         .emits::<WalletCreated>()
         .wire();
-    let seer = Arc::new(Seer { poison: poison.to_vec() });
+    let accounts = Service::new("accounts", Tier::Service, Arc::new(Keys))
+        .commits::<NewKey>()
+        .emits::<KeyCreated>()
+        .wire();
+    let seer = Arc::new(Seer { poison });
     let seer =
         Service::new("payment-methods", Tier::Service, seer).handles::<WalletCreated>().wire();
     let watcher = Service::new("transfers", Tier::Service, watcher).handles::<WalletCreated>();
-    let services = vec![maker, seer, watcher.wire()];
+    let services = vec![accounts, maker, seer, watcher.wire()];
     writer.migrate(&runtime::migrations(&services)).unwrap();
     let settings = Settings {
         shards,
@@ -255,6 +298,154 @@ async fn poison_becomes_a_dead_letter_its_kin_wait_and_others_flow() {
     let running = start(directory(dir.path()), 4, &[]);
     make_many(&running, 120..130).await;
     assert_eq!(dead(&running).await.len(), letters.len());
+    running.stop().await;
+}
+
+/// Asks the operations API; status and JSON.
+async fn ask(
+    running: &Running,
+    key: &str,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (u16, serde_json::Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/operations/dead-letters{path}"))
+        .header("authorization", format!("Basic {}", STANDARD.encode(format!("{key}:secret"))))
+        .body(Body::from(body.to_owned()))
+        .unwrap();
+    let response = running.public.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&bytes).unwrap())
+}
+
+/// What was seen of the numbers 40 to 49, in the order of the log.
+async fn seen_of_four(running: &Running) -> Vec<i64> {
+    static SEEN_OF_FOUR: Sql = Sql::new(
+        "SELECT number FROM probe_seen WHERE number >= 40 AND number < 50 ORDER BY sequence",
+    );
+    running.platform.read(|tx| tx.query(&SEEN_OF_FOUR, &[], |row| row.int(0))).await.unwrap()
+}
+
+/// Numbers one after the other, so that the log has them in this order; keys for both callers.
+async fn poisoned(location: Location, poison: &Arc<Mutex<Vec<i64>>>) -> Running {
+    let running = start_with(location, 1, Arc::clone(poison), Arc::default());
+    let key = |name, scope: &str| NewKey(name, vec![scope.to_owned()]);
+    running.platform.commit(key("operator", "operator")).await.unwrap();
+    running.platform.commit(key("other", "transfers.read")).await.unwrap();
+    for number in 30..60 {
+        running.platform.commit(Make(number)).await.unwrap();
+    }
+    let dead = poison.lock().unwrap().iter().filter(|number| **number >= 30).count();
+    // The poisoned one, and those of the same ten that came later.
+    let waits = if dead == 0 { 0 } else { 8 };
+    eventually(&running, &COUNT_SEEN, 30 - waits).await;
+    running
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replayed_letter_is_applied_once_and_those_behind_it_follow_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let poison = Arc::new(Mutex::new(vec![42]));
+    let running = poisoned(directory(dir.path()), &poison).await;
+    assert_eq!(seen_of_four(&running).await, [40, 41]);
+    let (status, letters) = ask(&running, "operator", "GET", "", "").await;
+    assert_eq!((status, letters.as_array().unwrap().len()), (200, 8), "{letters}");
+    let first = &letters[0];
+    assert_eq!((&first["state"], &first["behind"]), (&"poisoned".into(), &7.into()), "{first}");
+    let id = format!("/{}", first["deadLetterID"].as_str().unwrap());
+    let (_, shown) = ask(&running, "operator", "GET", &id, "").await;
+    assert_eq!(shown["event"], "wallet.created", "{shown}");
+    assert_eq!(shown["data"]["walletID"], WalletId::from_parts(42, 0).to_string(), "{shown}");
+    // A page at a time, the cursor is the last one seen.
+    let (_, page) = ask(&running, "operator", "GET", "?count=3", "").await;
+    let last = page[2]["deadLetterID"].as_str().unwrap();
+    let (_, rest) = ask(&running, "operator", "GET", &format!("?after={last}"), "").await;
+    assert_eq!(rest.as_array().unwrap().len(), 5, "{rest}");
+    // The cause is still there: nothing is done, and the reason is newer.
+    let (status, refused) = ask(&running, "operator", "POST", &format!("{id}/replay"), "").await;
+    assert_eq!(status, 409, "{refused}");
+    assert!(refused["error"].as_str().unwrap().contains("42 is poison"), "{refused}");
+    // Nothing is applied before what comes before it.
+    let parked = format!("/{}/replay", letters[1]["deadLetterID"].as_str().unwrap());
+    let (status, refused) = ask(&running, "operator", "POST", &parked, "").await;
+    assert_eq!(status, 409, "{refused}");
+    assert_eq!(seen_of_four(&running).await, [40, 41]);
+    poison.lock().unwrap().clear();
+    let (status, done) = ask(&running, "operator", "POST", &format!("{id}/replay"), "").await;
+    assert_eq!((status, &done["applied"]), (200, &8.into()), "{done}");
+    assert_eq!(seen_of_four(&running).await, (40..50).collect::<Vec<_>>());
+    // Twice does nothing twice.
+    let (status, again) = ask(&running, "operator", "POST", &format!("{id}/replay"), "").await;
+    assert_eq!((status, &again["applied"]), (200, &0.into()), "{again}");
+    assert_eq!(count(&running, &COUNT_SEEN).await, 30);
+    let (status, refused) =
+        ask(&running, "operator", "POST", &format!("{id}/drop"), "{\"reason\":\"x\"}").await;
+    assert_eq!(status, 409, "{refused}");
+    let (_, ended) = ask(&running, "operator", "GET", &id, "").await;
+    assert_eq!(ended["state"], "replayed", "{ended}");
+    assert_eq!(ended["endedBy"], AccountId::from_parts(77, 0).to_string(), "{ended}");
+    // The key is free: what comes later is applied at once.
+    running.platform.commit(Make(49 + 1000)).await.unwrap();
+    assert_eq!(ask(&running, "operator", "GET", "", "").await.1.as_array().unwrap().len(), 0);
+    running.stop().await;
+    let running = start_with(directory(dir.path()), 1, poison, Arc::default());
+    assert_eq!(count(&running, &COUNT_SEEN).await, 31, "and is applied no more after a restart");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_poison_of_the_key_stops_what_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    let poison = Arc::new(Mutex::new(vec![42, 45]));
+    let running = poisoned(directory(dir.path()), &poison).await;
+    let (_, letters) = ask(&running, "operator", "GET", "", "").await;
+    let id = format!("/{}", letters[0]["deadLetterID"].as_str().unwrap());
+    *poison.lock().unwrap() = vec![45];
+    let (status, done) = ask(&running, "operator", "POST", &format!("{id}/replay"), "").await;
+    assert_eq!((status, &done["applied"]), (200, &3.into()), "{done}");
+    assert_eq!(seen_of_four(&running).await, [40, 41, 42, 43, 44]);
+    let next = format!("/{}", done["nextID"].as_str().unwrap());
+    let (_, letter) = ask(&running, "operator", "GET", &next, "").await;
+    assert_eq!(letter["state"], "poisoned", "{letter}");
+    assert!(letter["error"].as_str().unwrap().contains("45 is poison"), "{letter}");
+    // It is given up, for a reason that is kept; what is behind it follows.
+    for body in ["", "{}", "{\"reason\":\"  \"}", "{\"reason\":\"x\",\"force\":true}"] {
+        let (status, _) = ask(&running, "operator", "POST", &format!("{next}/drop"), body).await;
+        assert!([400, 422].contains(&status), "{status} {body}");
+    }
+    let body = "{\"reason\":\"paid by hand\"}";
+    let (status, done) = ask(&running, "operator", "POST", &format!("{next}/drop"), body).await;
+    assert_eq!((status, &done["applied"]), (200, &4.into()), "{done}");
+    assert_eq!(seen_of_four(&running).await, [40, 41, 42, 43, 44, 46, 47, 48, 49]);
+    let (_, ended) = ask(&running, "operator", "GET", &next, "").await;
+    assert_eq!((&ended["state"], &ended["reason"]), (&"dropped".into(), &"paid by hand".into()));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_for_operators() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = poisoned(directory(dir.path()), &Arc::new(Mutex::new(vec![42]))).await;
+    let id = "/payment-methods:ledger:0:13";
+    for (method, path) in [
+        ("GET", String::new()),
+        ("GET", id.to_owned()),
+        ("POST", format!("{id}/replay")),
+        ("POST", format!("{id}/drop")),
+    ] {
+        let body = "{\"reason\":\"x\"}";
+        assert_eq!(ask(&running, "other", method, &path, body).await.0, 403, "{path}");
+        assert_eq!(ask(&running, "nobody", method, &path, body).await.0, 401, "{path}");
+    }
+    for unknown in ["/payment-methods:ledger:0:9999", "/nobody:ledger:0:1", "/nonsense"] {
+        let replay = format!("{unknown}/replay");
+        assert_eq!(ask(&running, "operator", "POST", &replay, "").await.0, 404, "{unknown}");
+        assert_eq!(ask(&running, "operator", "GET", unknown, "").await.0, 404, "{unknown}");
+    }
+    assert_eq!(seen_of_four(&running).await, [40, 41]);
     running.stop().await;
 }
 

@@ -56,6 +56,7 @@ pub fn service(config: Config) -> Result<Service<Rtp>, String> {
         .talks_to("rtp-participant", "pacs.028")
         .hears_from("rtp-participant", "pacs.002")
         .shows(exchanges)
+        .connects()
         .starts(|_, tx| store::free_lease(tx).map_err(Into::into))
         .runs(jobs::run))
 }

@@ -212,6 +212,10 @@ impl Circuit {
     pub fn is_open_until(&self) -> Option<u64> {
         (self.failures > 0).then_some(self.open_until)
     }
+    /// Failures in a row; a burst counts once.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
     /// A probe is under way and ends by then.
     pub fn probe(&mut self, until: u64) {
         self.probing_until = until;

@@ -140,6 +140,10 @@ static DUE: Sql =
     Sql::new(concat!(columns!(), "WHERE state = $1 AND state < 4 ORDER BY due LIMIT $2"));
 static BEFORE: Sql =
     Sql::new("SELECT count(*) FROM rtp_instruction WHERE state = 0 AND state < 4 AND due < $1");
+static COUNTS: Sql =
+    Sql::new("SELECT state, count(*) FROM rtp_instruction WHERE state < 4 GROUP BY state");
+static OPEN: Sql =
+    Sql::new(concat!(columns!(), "WHERE state < 4 ORDER BY state DESC, due LIMIT $1"));
 static GONE: Sql =
     Sql::new("UPDATE rtp_instruction SET state = 2, due = $1 WHERE state = 1 AND state < 4");
 static NEW_MESSAGE: Insert<10> = Insert::new(
@@ -315,6 +319,19 @@ pub fn list_due(tx: &mut Tx<'_>, state: State, most: usize) -> Result<Vec<Instru
     assert!(!state.is_final(), "only open ones are in the index");
     let most = i64::try_from(most).expect("a bound of some hundreds");
     tx.query(&DUE, &[Value::Int(state.number()), Value::Int(most)], instruction)
+}
+
+/// How many there are in each state that is not final.
+pub fn count_open(tx: &mut Tx<'_>) -> Result<BTreeMap<i64, u64>, Error> {
+    let counts =
+        tx.query(&COUNTS, &[], |row| Ok((row.int(0)?, u64::try_from(row.int(1)?).unwrap_or(0))))?;
+    Ok(counts.into_iter().collect())
+}
+
+/// Those that are not final: first what the network was told of, then by when they are due.
+pub fn list_open(tx: &mut Tx<'_>, most: usize) -> Result<Vec<Instruction>, Error> {
+    let most = i64::try_from(most).expect("a bound of some dozens");
+    tx.query(&OPEN, &[Value::Int(most)], instruction)
 }
 
 /// Those stored at a place: one, or a few that share their ordered part.

@@ -1,0 +1,118 @@
+//! What operators ask of a process: the graph, health, rail connections, dead letters.
+
+use contracts::{
+    Code, Refusal,
+    operations::{
+        DropDeadLetter, GetDeadLetter, GetHealth, GetTopology, ListDeadLetters,
+        ListRailConnections, RailCircuit, RailConnection, RailQueue, ReplayDeadLetter,
+    },
+    registry,
+};
+
+use crate::{
+    access::Projection,
+    dead_letters,
+    http::{Answer, Answered, Ask},
+    replay::Deed,
+};
+
+/// Letters of a page where the caller names no number, and the most it may name.
+const PAGE: u32 = 100;
+const PAGE_MOST: u32 = 1_000;
+
+impl Answer<GetTopology> for Projection {
+    async fn answer(&self, ask: Ask<GetTopology>) -> Result<Answered<GetTopology>, Refusal> {
+        Ok(Answered::ok(&ask.platform.topology()))
+    }
+}
+
+impl Answer<GetHealth> for Projection {
+    async fn answer(&self, ask: Ask<GetHealth>) -> Result<Answered<GetHealth>, Refusal> {
+        let health = ask.platform.health().await;
+        let status = if health.status == "ready" { 200 } else { 503 };
+        Ok(Answered::json(status, &health))
+    }
+}
+
+impl Answer<ListRailConnections> for Projection {
+    async fn answer(
+        &self,
+        ask: Ask<ListRailConnections>,
+    ) -> Result<Answered<ListRailConnections>, Refusal> {
+        let mut connections = Vec::new();
+        for rail in ask.platform.rails() {
+            let told = ask.platform.fetch(rail, &format!("/internal/{rail}/connection")).await;
+            let connection = told.and_then(|(body, _)| {
+                let wrong = || Refusal::new(Code::Unavailable, "answered with what is no answer");
+                serde_json::from_slice(&body).map_err(|_| wrong())
+            });
+            connections.push(connection.unwrap_or_else(|refusal| silent(rail, &refusal)));
+        }
+        Ok(Answered::ok(&connections))
+    }
+}
+
+/// What is shown of a rail that did not answer.
+fn silent(rail: &str, refusal: &Refusal) -> RailConnection {
+    RailConnection {
+        name: rail.to_owned(),
+        address: String::new(),
+        state: "unavailable".to_owned(),
+        detail: refusal.detail.clone(),
+        circuit: RailCircuit { state: "open".to_owned(), failures: 0, next_on: None },
+        queue: RailQueue::default(),
+        waiting: Vec::new(),
+        files: Vec::new(),
+    }
+}
+
+impl Answer<ListDeadLetters> for Projection {
+    async fn answer(
+        &self,
+        ask: Ask<ListDeadLetters>,
+    ) -> Result<Answered<ListDeadLetters>, Refusal> {
+        let count = ask.query.count.unwrap_or(PAGE);
+        if !(1..=PAGE_MOST).contains(&count) {
+            return Err(Refusal::field("count", "must be from 1 to 1000"));
+        }
+        let after = ask.query.after.clone();
+        let list = move |tx: &mut store::Tx<'_>| {
+            dead_letters::list_after(tx, after.as_ref(), i64::from(count))
+        };
+        Ok(Answered::ok(&ask.platform.read(list).await?))
+    }
+}
+
+impl Answer<GetDeadLetter> for Projection {
+    async fn answer(&self, ask: Ask<GetDeadLetter>) -> Result<Answered<GetDeadLetter>, Refusal> {
+        let id = ask.path.id.clone();
+        let found = ask.platform.read(move |tx| dead_letters::show(tx, &id)).await?;
+        let (mut letter, at) = found.ok_or_else(|| Refusal::not_found("dead letter"))?;
+        let topic = ask.path.id.topic.as_str();
+        let topic = ask.platform.services().iter().find(|name| **name == topic);
+        if let Some(topic) = topic
+            && let Some(stored) = ask.platform.event(topic, at).await?
+            && let Some(entry) = registry::by_kind(eventlog::kind_of(stored.kind))
+        {
+            letter.data = (entry.to_json)(&stored.payload);
+        }
+        Ok(Answered::ok(&letter))
+    }
+}
+
+impl Answer<ReplayDeadLetter> for Projection {
+    async fn answer(
+        &self,
+        ask: Ask<ReplayDeadLetter>,
+    ) -> Result<Answered<ReplayDeadLetter>, Refusal> {
+        let by = ask.caller.account;
+        Ok(Answered::ok(&ask.platform.end_letter(ask.path.id, Deed::Replay, by).await?))
+    }
+}
+
+impl Answer<DropDeadLetter> for Projection {
+    async fn answer(&self, ask: Ask<DropDeadLetter>) -> Result<Answered<DropDeadLetter>, Refusal> {
+        let deed = Deed::Drop { reason: ask.body.reason.trim().to_owned() };
+        Ok(Answered::ok(&ask.platform.end_letter(ask.path.id, deed, ask.caller.account).await?))
+    }
+}
