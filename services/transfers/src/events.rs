@@ -158,6 +158,9 @@ impl Transfers {
         if !cancellations.is_empty() {
             store::resolve_cancellations(work.tx, &cancellations)?;
         }
+        let moved: Vec<TransferId> = changed.iter().map(|(_, record)| record.id).collect();
+        let followers = self.followers.clone();
+        work.after_commit(move || followers.wake(&moved));
         if !ended.is_empty() {
             let waiters = self.waiters.clone();
             work.after_commit(move || waiters.wake(&ended));

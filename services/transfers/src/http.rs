@@ -3,6 +3,7 @@
 mod cancel;
 mod create;
 mod details;
+mod follow;
 mod show;
 mod timeline;
 
@@ -17,6 +18,7 @@ use crate::{Transfers, domain::is_final, store, store::Record};
 
 pub use cancel::Cancel;
 pub use create::NewTransfer;
+pub use follow::Followers;
 
 /// Requests that wait for a transfer's end. Cheap to clone.
 #[derive(Clone, Default)]

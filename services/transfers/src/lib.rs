@@ -27,7 +27,7 @@ use contracts::{
 use parking_lot::Mutex;
 use runtime::{Service, Tier};
 
-use crate::http::{Cancel, NewTransfer, Waiters};
+use crate::http::{Cancel, Followers, NewTransfer, Waiters};
 use crate::store::{Indexes, Record};
 
 /// What the service keeps in memory.
@@ -36,6 +36,7 @@ pub struct Transfers {
     /// Transfers that the commit under way has appended: its consumers need not read them again.
     fresh: Mutex<BTreeMap<TransferId, Box<Record>>>,
     waiters: Waiters,
+    followers: Followers,
 }
 
 /// The service on a store, with its wiring.
@@ -44,6 +45,7 @@ pub fn service(on: &::store::Store) -> Service<Transfers> {
         indexes: Indexes::new(on),
         fresh: Mutex::new(BTreeMap::new()),
         waiters: Waiters::default(),
+        followers: Followers::default(),
     };
     Service::new("transfers", Tier::Service, Arc::new(state))
         .tables(store::TABLES, store::MIGRATIONS)

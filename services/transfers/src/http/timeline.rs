@@ -66,18 +66,25 @@ fn kind_of(stored: &Stored) -> i64 {
 impl Answer<GetTimeline> for Transfers {
     async fn answer(&self, ask: Ask<GetTimeline>) -> Result<Answered<GetTimeline>, Refusal> {
         let record = self.visible(&ask.platform, ask.path.account, ask.path.transfer).await?;
-        let events = trail(&ask.platform, &record).await?;
-        let named: Vec<String> = record.trail.marks().map(|mark| mark.named()).collect();
-        let (told, mut complete) = ask_all(&ask.platform, &record, &named.join(",")).await;
-        complete &= events.len() == named.len();
-        let timeline = Timeline {
-            transfer_id: record.id,
-            status: record.progress.status.as_str().to_owned(),
-            complete,
-            exchanges: assemble(&record, &events, told),
-        };
-        Ok(Answered::ok(&timeline))
+        if ask.header("accept").is_some_and(|wanted| wanted.contains("text/event-stream")) {
+            return Ok(Answered::events(self.followers.follow(&ask.platform, record.id)?));
+        }
+        Ok(Answered::ok(&of(&ask.platform, &record).await?))
     }
+}
+
+/// The timeline of a transfer as it is now.
+pub async fn of(platform: &Platform, record: &Record) -> Result<Timeline, Refusal> {
+    let events = trail(platform, record).await?;
+    let named: Vec<String> = record.trail.marks().map(|mark| mark.named()).collect();
+    let (told, mut complete) = ask_all(platform, record, &named.join(",")).await;
+    complete &= events.len() == named.len();
+    Ok(Timeline {
+        transfer_id: record.id,
+        status: record.progress.status.as_str().to_owned(),
+        complete,
+        exchanges: assemble(record, &events, told),
+    })
 }
 
 /// Every service's part, and whether all of them answered.

@@ -1,10 +1,17 @@
 //! Timelines and events: what was recorded of a transfer, in the order of causes.
 
+use axum::{
+    body::Body,
+    http::{Request, header},
+};
 use contracts::rails::RailState;
+use http_body_util::BodyExt;
+use runtime::EventReader;
 use serde_json::Value;
+use tower::ServiceExt;
 
 use crate::{
-    doubles::{Say, account, outcome},
+    doubles::{self, Say, account, outcome},
     harness::{Harness, PLATFORM},
 };
 
@@ -105,4 +112,59 @@ async fn a_rail_transfer_and_its_events() {
     assert_eq!((&first["from"], &first["stream"]), (&"transfers".into(), &"transfers/0".into()));
     assert_eq!(first["data"]["amount"]["value"], 100);
     assert_eq!(first["data"]["destination"]["rail"], "rtp");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_is_followed_until_the_transfer_is_final() {
+    let harness = Harness::new().await;
+    let transfer = harness.make(1, 12, 100).await;
+    let path = format!("/accounts/{}/transfers/{transfer}/timeline", account(PLATFORM));
+    let follow = || {
+        Request::get(&path)
+            .header(header::AUTHORIZATION, doubles::basic(account(PLATFORM)))
+            .header(header::ACCEPT, "text/event-stream")
+            .body(Body::empty())
+            .unwrap()
+    };
+    let response = harness.running.public.clone().oneshot(follow()).await.unwrap();
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+    let mut events = EventReader::new(response.into_body());
+    let most = std::time::Duration::from_secs(5);
+    let mut next = async || tokio::time::timeout(most, events.next()).await.unwrap();
+    let (name, first) = next().await.unwrap();
+    let first: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!((name.as_str(), &first["status"]), ("timeline", &"pending".into()), "{first}");
+    let said = (transfer.row(), transfer.bucket(), outcome(transfer, RailState::Accepted, false));
+    harness.running.platform.commit(Say(vec![said])).await.unwrap();
+    let mut statuses = Vec::new();
+    while let Some((name, data)) = next().await {
+        let data: Value = serde_json::from_str(&data).unwrap();
+        statuses.push((name, data["status"].as_str().unwrap_or_default().to_owned()));
+    }
+    let last = statuses.len() - 2;
+    assert_eq!(statuses[last], ("timeline".to_owned(), "completed".to_owned()), "{statuses:?}");
+    assert_eq!(statuses[last + 1].0, "end");
+    // One that is final already is told once.
+    let response = harness.running.public.clone().oneshot(follow()).await.unwrap();
+    let text = response.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    assert_eq!(text.matches("event: timeline").count(), 1, "{text}");
+    assert!(text.ends_with("event: end\ndata: \"completed\"\n\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_is_let_go_when_the_process_drains() {
+    let harness = Harness::new().await;
+    let transfer = harness.make(1, 12, 100).await;
+    let path = format!("/accounts/{}/transfers/{transfer}/timeline", account(PLATFORM));
+    let request = Request::get(path)
+        .header(header::AUTHORIZATION, doubles::basic(account(PLATFORM)))
+        .header(header::ACCEPT, "text/event-stream")
+        .body(Body::empty())
+        .unwrap();
+    let response = harness.running.public.clone().oneshot(request).await.unwrap();
+    harness.running.drain();
+    let most = std::time::Duration::from_secs(5);
+    let all = tokio::time::timeout(most, response.into_body().collect()).await;
+    assert!(all.is_ok(), "the stream ends though the transfer is pending");
 }
