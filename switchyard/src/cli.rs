@@ -79,6 +79,8 @@ pub enum Command {
     Bench(Bench),
     /// The sandbox: its clock and its counterparties' faults
     Sandbox(Sandbox),
+    /// Events that a service could not apply, on a running platform
+    DeadLetters(DeadLetters),
     /// API keys of a running platform
     Keys(Keys),
 }
@@ -432,6 +434,53 @@ pub enum KeysAction {
     },
 }
 
+/// Arguments of `dead-letters`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "Example:
+  switchyard dead-letters list
+  switchyard dead-letters replay --all
+  switchyard dead-letters drop rtp:ledger:0:17 --reason 'paid by hand, ticket 4711'")]
+pub struct DeadLetters {
+    #[command(subcommand)]
+    pub action: DeadLettersAction,
+    #[command(flatten)]
+    pub target: Target,
+    /// JSON instead of text
+    #[arg(long, env = "SWITCHYARD_JSON", global = true)]
+    pub json: bool,
+}
+
+/// What to do with dead letters.
+#[derive(Subcommand, Debug, Clone)]
+pub enum DeadLettersAction {
+    /// All that wait: those that could not be applied, and those parked behind them
+    List,
+    /// One with its event, also one that was replayed or dropped
+    Show {
+        /// CONSUMER:TOPIC:SHARD:NUMBER, as `list` prints it
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Applies them again, and those behind them in their order; code 1 if one still cannot be
+    Replay {
+        /// CONSUMER:TOPIC:SHARD:NUMBER, as `list` prints it
+        #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+        ids: Vec<String>,
+        /// Every one that could not be applied
+        #[arg(long)]
+        all: bool,
+    },
+    /// Gives one up for good; those behind it follow
+    Drop {
+        /// CONSUMER:TOPIC:SHARD:NUMBER, as `list` prints it
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Why; kept for those who come after
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
 fn shards(text: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
         Ok(shards) if shards.is_power_of_two() && shards <= 256 => Ok(shards),
@@ -458,6 +507,9 @@ mod tests {
             &["switchyard", "serve", "all"],
             &["switchyard", "bench", "--for", "3"],
             &["switchyard", "timeline"],
+            &["switchyard", "dead-letters", "replay"],
+            &["switchyard", "dead-letters", "replay", "--all", "a:b:0:1"],
+            &["switchyard", "dead-letters", "drop", "a:b:0:1"],
             &["switchyard", "frobnicate"],
         ] {
             assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?} is no usage");

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod bench;
+mod dead_letters;
 mod demo;
 mod keys;
 mod migrate;
@@ -23,6 +24,7 @@ use crate::{
 pub fn run(command: Command) -> Outcome {
     match command {
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::DeadLetters(arguments) => alone()?.block_on(dead_letters::run(&arguments)),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Keys(arguments) => alone()?.block_on(keys::run(&arguments)),
         Command::Migrate(arguments) => migrate::run(&arguments),

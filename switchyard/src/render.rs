@@ -1,13 +1,12 @@
-//! Diagrams as text: pure functions from recorded data to what a person reads.
+//! Diagrams as text: pure functions from recorded data to what a person reads. Pictures are drawn
+//! by the dashboard, which shows the same.
 
 mod graph;
-mod picture;
 mod sequence;
 #[cfg(test)]
 mod tests;
 
-pub use graph::{graph_markdown, graph_mermaid, graph_svg, graph_text};
-pub use picture::sequence_svg;
+pub use graph::{graph_markdown, graph_mermaid, graph_text};
 pub use sequence::{sequence_mermaid, sequence_text};
 
 /// Microseconds as a person reads them: `840 us`, `12.3 ms`, `2.04 s`.

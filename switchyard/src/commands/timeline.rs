@@ -36,7 +36,7 @@ pub fn drawn(recorded: &Recorded, format: DiagramFormat) -> String {
     match format {
         DiagramFormat::Text => render::sequence_text(recorded),
         DiagramFormat::Mermaid => render::sequence_mermaid(recorded),
-        DiagramFormat::Svg => render::sequence_svg(recorded),
+        DiagramFormat::Svg => dashboard::sequence(recorded, dashboard::Dress::Alone),
         DiagramFormat::Json => {
             let text = serde_json::to_string_pretty(recorded).expect("timelines are plain data");
             text + "\n"

@@ -22,7 +22,7 @@ pub fn run(arguments: &Topology) -> Outcome {
         TopologyFormat::Text => render::graph_text(&graph, seen),
         TopologyFormat::Mermaid => render::graph_mermaid(&graph),
         TopologyFormat::Markdown => render::graph_markdown(&graph),
-        TopologyFormat::Svg => render::graph_svg(&graph),
+        TopologyFormat::Svg => dashboard::graph(&graph, dashboard::Dress::Alone),
         TopologyFormat::Json => {
             serde_json::to_string_pretty(&graph).expect("the graph is plain data") + "\n"
         }
@@ -54,7 +54,10 @@ async fn observed(arguments: &Topology, url: &str) -> Outcome<Graph> {
                 && own.name == edge.name
         });
         match known {
-            Some(known) => known.observed += edge.observed,
+            Some(known) => {
+                edge.declared = true;
+                *known = edge;
+            }
             None if edge.observed > 0 => {
                 edge.declared = false;
                 graph.edges.push(edge);

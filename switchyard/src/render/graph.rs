@@ -1,10 +1,8 @@
-//! The graph of services: as a table, Mermaid, a page of documentation, a picture.
+//! The graph of services: as a table, Mermaid, a page of documentation.
 
 use std::fmt::Write;
 
 use runtime::{Edge, EdgeKind, Topology};
-
-use super::picture::escape;
 
 fn kind(edge: &Edge) -> &'static str {
     match edge.kind {
@@ -97,55 +95,4 @@ pub fn graph_markdown(graph: &Topology) -> String {
             writeln!(text, "| {} | {} | {} | `{}` |", edge.from, edge.to, kind(edge), edge.name);
     }
     text
-}
-
-/// A picture: the parties on a circle, an arrow for each pair and kind.
-pub fn graph_svg(graph: &Topology) -> String {
-    const RADIUS: f64 = 260.0;
-    const MIDDLE: f64 = 340.0;
-    let mut parties: Vec<&str> = graph.services.iter().map(|node| node.name.as_str()).collect();
-    for edge in &graph.edges {
-        for party in [edge.from.as_str(), edge.to.as_str()] {
-            if !parties.contains(&party) {
-                parties.push(party);
-            }
-        }
-    }
-    let place = |party: &str| {
-        let at = parties.iter().position(|known| *known == party).unwrap_or(0);
-        let turn = std::f64::consts::TAU * at as f64 / parties.len().max(1) as f64;
-        (MIDDLE + RADIUS * turn.cos(), MIDDLE + RADIUS * turn.sin())
-    };
-    let mut svg = String::from(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 680 680\" \
-         font-family=\"sans-serif\" font-size=\"13\">\n<title>Topology</title>\n<defs>\
-         <marker id=\"head\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" \
-         markerHeight=\"8\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\"/></marker></defs>\n",
-    );
-    for edge in &graph.edges {
-        let ((x1, y1), (x2, y2)) = (place(&edge.from), place(&edge.to));
-        let dash = match edge.kind {
-            EdgeKind::Synchronous => "",
-            EdgeKind::Event => " stroke-dasharray=\"6 4\"",
-            EdgeKind::Rail => " stroke-dasharray=\"2 3\"",
-        };
-        // Arrows end a little before the name.
-        let (x2, y2) = (x1 + (x2 - x1) * 0.9, y1 + (y2 - y1) * 0.9);
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{x1:.0}\" y1=\"{y1:.0}\" x2=\"{x2:.0}\" y2=\"{y2:.0}\" stroke=\"#555\"{dash} \
-             marker-end=\"url(#head)\"><title>{}</title></line>",
-            escape(&edge.name)
-        );
-    }
-    for party in &parties {
-        let (x, y) = place(party);
-        let _ = writeln!(
-            svg,
-            "<text x=\"{x:.0}\" y=\"{y:.0}\" text-anchor=\"middle\" font-weight=\"bold\">{}</text>",
-            escape(party)
-        );
-    }
-    svg.push_str("</svg>\n");
-    svg
 }

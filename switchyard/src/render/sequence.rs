@@ -8,7 +8,7 @@ use super::duration;
 const GAP_LEAST: usize = 14;
 
 /// The parties in the order in which they first take part.
-pub(super) fn parties(timeline: &Timeline) -> Vec<&str> {
+fn parties(timeline: &Timeline) -> Vec<&str> {
     let mut parties: Vec<&str> = Vec::new();
     for exchange in &timeline.exchanges {
         for party in [exchange.from.as_str(), exchange.to.as_str()] {
@@ -21,7 +21,7 @@ pub(super) fn parties(timeline: &Timeline) -> Vec<&str> {
 }
 
 /// What the exchange cost: its own duration, or how long after its cause it came.
-pub(super) fn cost(timeline: &Timeline, exchange: &Exchange) -> String {
+fn cost(timeline: &Timeline, exchange: &Exchange) -> String {
     if let Some(micros) = exchange.duration_micros {
         return duration(micros);
     }
@@ -34,7 +34,7 @@ pub(super) fn cost(timeline: &Timeline, exchange: &Exchange) -> String {
 }
 
 /// The label of an arrow, without what it cost.
-pub(super) fn label(exchange: &Exchange) -> String {
+fn label(exchange: &Exchange) -> String {
     let mut label = format!("{} {}", exchange.number, exchange.name);
     if let Some(outcome) = &exchange.outcome {
         label.push_str(&format!(" [{outcome}]"));
