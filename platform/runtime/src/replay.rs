@@ -152,7 +152,7 @@ impl Writing {
             Ok(step) => return Ok(step),
             Err(Stopped::Refused(refusal)) => return Err(*refusal),
             Err(Stopped::Failed(failed)) if failed.1.is_transient() => return Err(unavailable()),
-            Err(Stopped::Failed(failed)) => (failed.0, failed.1.to_string()),
+            Err(Stopped::Failed(failed)) => (failed.0, failed.1.chain()),
         };
         tracing::warn!(%id, error, "a dead letter cannot be applied yet");
         let said =

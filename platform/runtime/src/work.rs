@@ -34,6 +34,16 @@ impl From<eventlog::Error> for Fault {
 }
 
 impl Fault {
+    /// The fault with what is behind it, in one line: what a dead letter says.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(source) = next {
+            text.push_str(&format!(": {source}"));
+            next = source.source();
+        }
+        text
+    }
     /// True where the same work may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_transient())

@@ -544,7 +544,7 @@ impl Writing {
                 }
                 Err(fault) => {
                     self.undone();
-                    self.one_event(index, Some(&fault.to_string()))
+                    self.one_event(index, Some(&fault.chain()))
                 }
                 done => done,
             };

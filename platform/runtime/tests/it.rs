@@ -329,9 +329,20 @@ async fn seen_of_four(running: &Running) -> Vec<i64> {
     running.platform.read(|tx| tx.query(&SEEN_OF_FOUR, &[], |row| row.int(0))).await.unwrap()
 }
 
+/// Started on a thread that is not tokio's: PostgreSQL's driver has a runtime of its own.
+async fn begun(location: Location, poison: &Arc<Mutex<Vec<i64>>>) -> Running {
+    let (tokio, poison) = (tokio::runtime::Handle::current(), Arc::clone(poison));
+    let start = move || {
+        let _inside = tokio.enter();
+        start_with(location, 1, poison, Arc::default())
+    };
+    let begun = tokio::task::spawn_blocking(|| std::thread::spawn(start).join().unwrap());
+    begun.await.unwrap()
+}
+
 /// Numbers one after the other, so that the log has them in this order; keys for both callers.
 async fn poisoned(location: Location, poison: &Arc<Mutex<Vec<i64>>>) -> Running {
-    let running = start_with(location, 1, Arc::clone(poison), Arc::default());
+    let running = begun(location, poison).await;
     let key = |name, scope: &str| NewKey(name, vec![scope.to_owned()]);
     running.platform.commit(key("operator", "operator")).await.unwrap();
     running.platform.commit(key("other", "transfers.read")).await.unwrap();
@@ -348,8 +359,23 @@ async fn poisoned(location: Location, poison: &Arc<Mutex<Vec<i64>>>) -> Running 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replayed_letter_is_applied_once_and_those_behind_it_follow_in_order() {
     let dir = tempfile::tempdir().unwrap();
+    replayed_once(|| directory(dir.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgresql_letters_are_replayed_the_same() {
+    let Ok(url) = std::env::var("SWITCHYARD_TEST_POSTGRES") else {
+        println!("SKIPPED: dead letters on PostgreSQL: SWITCHYARD_TEST_POSTGRES is not set");
+        return;
+    };
+    let made = tokio::task::spawn_blocking(move || fresh_schema(&url, "runtime_letters"));
+    let url = made.await.unwrap();
+    replayed_once(|| Location::Postgres(url.clone())).await;
+}
+
+async fn replayed_once(location: impl Fn() -> Location) {
     let poison = Arc::new(Mutex::new(vec![42]));
-    let running = poisoned(directory(dir.path()), &poison).await;
+    let running = poisoned(location(), &poison).await;
     assert_eq!(seen_of_four(&running).await, [40, 41]);
     let (status, letters) = ask(&running, "operator", "GET", "", "").await;
     assert_eq!((status, letters.as_array().unwrap().len()), (200, 8), "{letters}");
@@ -391,7 +417,7 @@ async fn a_replayed_letter_is_applied_once_and_those_behind_it_follow_in_order()
     running.platform.commit(Make(49 + 1000)).await.unwrap();
     assert_eq!(ask(&running, "operator", "GET", "", "").await.1.as_array().unwrap().len(), 0);
     running.stop().await;
-    let running = start_with(directory(dir.path()), 1, poison, Arc::default());
+    let running = begun(location(), &poison).await;
     assert_eq!(count(&running, &COUNT_SEEN).await, 31, "and is applied no more after a restart");
     running.stop().await;
 }
@@ -471,6 +497,19 @@ async fn poison_of_one_service_holds_up_no_other() {
     running.stop().await;
 }
 
+/// A schema with nothing in it; the URL that leads there. On a thread that is not tokio's.
+fn fresh_schema(url: &str, name: &str) -> String {
+    let location = Location::Postgres(url.to_owned());
+    let (_, mut writer) = Store::open(location, Options::default()).unwrap();
+    let mut tx = writer.begin().unwrap();
+    for text in [format!("DROP SCHEMA IF EXISTS {name} CASCADE"), format!("CREATE SCHEMA {name}")] {
+        tx.execute(&Sql::new(text.leak()), &[]).unwrap();
+    }
+    tx.commit().unwrap();
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}options=-c%20search_path%3D{name}")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgresql_the_same() {
     let Ok(url) = std::env::var("SWITCHYARD_TEST_POSTGRES") else {
@@ -478,15 +517,7 @@ async fn on_postgresql_the_same() {
         return;
     };
     tokio::task::spawn_blocking(move || {
-        let (_, mut writer) =
-            Store::open(Location::Postgres(url.clone()), Options::default()).unwrap();
-        let mut tx = writer.begin().unwrap();
-        tx.execute(&Sql::new("DROP SCHEMA IF EXISTS runtime_it CASCADE"), &[]).unwrap();
-        tx.execute(&Sql::new("CREATE SCHEMA runtime_it"), &[]).unwrap();
-        tx.commit().unwrap();
-        drop(writer);
-        let separator = if url.contains('?') { '&' } else { '?' };
-        let url = format!("{url}{separator}options=-c%20search_path%3Druntime_it");
+        let url = fresh_schema(&url, "runtime_it");
         let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         for round in 0..2 {
             let begun = std::thread::spawn({
