@@ -58,6 +58,7 @@ fn services(
         webhooks::service(store).wire(),
         card::service(card_settings(plan)).map_err(Failure::CouldNotRun)?.wire(),
         rtp::service(rtp_settings(plan)).map_err(Failure::CouldNotRun)?.wire(),
+        dashboard::service().wire(),
     ])
 }
 

@@ -30,7 +30,7 @@ pub fn run(arguments: Up) -> Outcome {
 pub fn welcome(credentials: &Credentials, data: &Path) -> String {
     let file = data.join(FILE);
     let mut text = format!(
-        "switchyard is ready at {}\ncredentials are in {}\n",
+        "switchyard is ready at {0}\ncredentials are in {1}\nthe dashboard is at {0}/dashboard\n",
         credentials.base_url,
         file.display()
     );

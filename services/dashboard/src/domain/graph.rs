@@ -7,10 +7,10 @@ use contracts::operations::{Edge, EdgeKind, Topology};
 use super::picture::{Dress, Font, duration, escape, head, width};
 
 /// Pixels between the middles of columns and of rows, and above the first row.
-const COLUMN: i64 = 400;
+const COLUMN: i64 = 370;
 const ROW: i64 = 196;
 const TOP: i64 = 120;
-const LEFT: i64 = 150;
+const LEFT: i64 = 270;
 /// Half the size of a box, and pixels between two arrows at its side.
 const HALF: (i64, i64) = (76, 40);
 const PORT: i64 = 32;

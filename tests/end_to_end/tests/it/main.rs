@@ -22,6 +22,7 @@ macro_rules! on_both {
 
 mod bad_input;
 mod crashes;
+mod dashboard;
 mod idempotency;
 mod invariants;
 mod rtp;

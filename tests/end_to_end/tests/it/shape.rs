@@ -55,6 +55,9 @@ async fn a_get_appends_nothing_and_a_write_makes_one_hop() {
         "/ledger/proof".to_owned(),
         "/operations/dead-letters".to_owned(),
         "/operations/keys".to_owned(),
+        "/operations/rails".to_owned(),
+        "/operations/topology".to_owned(),
+        "/health/ready".to_owned(),
         "/sandbox/books".to_owned(),
     ] {
         let reply = api.get(&path).await;
