@@ -7,10 +7,10 @@ use contracts::operations::{Edge, EdgeKind, Topology};
 use super::picture::{Dress, Font, duration, escape, head, width};
 
 /// Pixels between the middles of columns and of rows, and above the first row.
-const COLUMN: i64 = 370;
+const COLUMN: i64 = 345;
 const ROW: i64 = 196;
 const TOP: i64 = 120;
-const LEFT: i64 = 270;
+const LEFT: i64 = 235;
 /// Half the size of a box, and pixels between two arrows at its side.
 const HALF: (i64, i64) = (76, 40);
 const PORT: i64 = 32;
@@ -265,7 +265,7 @@ pub fn graph(graph: &Topology, dress: Dress) -> String {
     let places = places(graph);
     let arrows = arrows(graph);
     let bottom = places.iter().map(|place| place.y).max().unwrap_or(TOP) + HALF.1 + 60;
-    let right = places.iter().map(|place| place.x).max().unwrap_or(LEFT) + HALF.0 + 90;
+    let right = places.iter().map(|place| place.x).max().unwrap_or(LEFT) + HALF.0 + 30;
     let sentences: Vec<String> = arrows.iter().map(Arrow::sentence).collect();
     let mut svg = head(dress, (right, bottom), "Map of services", &sentences.join(". "));
     for (number, tier) in TIERS.iter().enumerate() {

@@ -23,6 +23,7 @@ macro_rules! on_both {
 mod bad_input;
 mod crashes;
 mod dashboard;
+mod dead_letters;
 mod idempotency;
 mod invariants;
 mod rtp;
