@@ -297,6 +297,8 @@ pub enum Mix {
     Wallet,
     /// Wallet to bank account by RTP.
     Rtp,
+    /// Wallet to debit card.
+    Card,
     /// One after the other.
     All,
 }

@@ -1,5 +1,7 @@
 //! What is asked of the rail, and what it commits.
 
+mod connection;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use contracts::{Refusal, Timestamp, rails::GetCardWaiting, transfers::Waiting};

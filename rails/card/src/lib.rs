@@ -59,6 +59,7 @@ pub fn service(config: Config) -> Result<Service<Card>, String> {
         .hears_from("card-host", "0110")
         .hears_from("card-host", "0410")
         .shows(exchanges)
+        .connects()
         .starts(|_, tx| store::free_lease(tx).map_err(Into::into))
         .runs(jobs::run))
 }

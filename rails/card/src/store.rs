@@ -159,6 +159,9 @@ static DUE: Sql =
     Sql::new(concat!(columns!(), "WHERE state = $1 AND state < 4 ORDER BY due LIMIT $2"));
 static BEFORE: Sql =
     Sql::new("SELECT count(*) FROM card_instruction WHERE state = 0 AND state < 4 AND due < $1");
+static COUNTS: Sql =
+    Sql::new("SELECT state, count(*) FROM card_instruction WHERE state < 4 GROUP BY state");
+static OPEN: Sql = Sql::new(concat!(columns!(), "WHERE state < 4 ORDER BY queued LIMIT $1"));
 static GONE: Sql =
     Sql::new("UPDATE card_instruction SET state = 2, due = $1 WHERE state = 1 AND state < 4");
 static TAKE: Sql =
@@ -294,6 +297,19 @@ pub fn list_due(tx: &mut Tx<'_>, state: State, most: usize) -> Result<Vec<Instru
     assert!(!state.is_final(), "only open ones are in the index");
     let most = i64::try_from(most).expect("a bound of some hundreds");
     tx.query(&DUE, &[Value::Int(state.number()), Value::Int(most)], instruction)
+}
+
+/// How many there are in each state that is not final.
+pub fn count_open(tx: &mut Tx<'_>) -> Result<BTreeMap<i64, u64>, Error> {
+    let counts =
+        tx.query(&COUNTS, &[], |row| Ok((row.int(0)?, u64::try_from(row.int(1)?).unwrap_or(0))))?;
+    Ok(counts.into_iter().collect())
+}
+
+/// Those that are not final, the longest waiting first.
+pub fn list_open(tx: &mut Tx<'_>, most: usize) -> Result<Vec<Instruction>, Error> {
+    let most = i64::try_from(most).expect("a bound of some dozens");
+    tx.query(&OPEN, &[Value::Int(most)], instruction)
 }
 
 /// How many are before this one in the queue.

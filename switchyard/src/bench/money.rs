@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::{
+    cli::Mix,
     client::Client,
     exit::{Failure, Outcome},
     first_start::Credentials,
@@ -23,29 +24,42 @@ pub struct Wallets {
     pub wallet_methods: Vec<String>,
     /// Empty unless asked for.
     pub rtp_methods: Vec<String>,
+    /// Empty unless asked for.
+    pub card_methods: Vec<String>,
 }
 
-/// Makes accounts with a funded wallet each, and a bank account that RTP reaches where asked.
+/// The payment methods of one account.
+struct Made {
+    wallet: String,
+    rtp: Option<String>,
+    card: Option<String>,
+}
+
+/// Makes accounts with a funded wallet each, and what the mixes pay to beside wallets: a bank account
+/// that RTP reaches, a debit card.
 pub async fn wallets(
     credentials: &Credentials,
     count: u32,
-    with_bank: bool,
+    mixes: &[Mix],
     progress: impl Fn(u64),
 ) -> Outcome<Wallets> {
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = Vec::new();
+    let (bank, card) = (mixes.contains(&Mix::Rtp), mixes.contains(&Mix::Card));
     for number in 0..count {
         let (permits, credentials) = (Arc::clone(&permits), credentials.clone());
         tasks.push(tokio::spawn(async move {
             let _permit = permits.acquire().await.expect("never closed");
-            account(&credentials, number, with_bank).await
+            account(&credentials, number, bank, card).await
         }));
     }
-    let mut made = Wallets { wallet_methods: Vec::new(), rtp_methods: Vec::new() };
+    let mut made =
+        Wallets { wallet_methods: Vec::new(), rtp_methods: Vec::new(), card_methods: Vec::new() };
     for (task, number) in tasks.into_iter().zip(1..) {
-        let (wallet, bank) = task.await.map_err(Failure::could_not)??;
-        made.wallet_methods.push(wallet);
-        made.rtp_methods.extend(bank);
+        let one = task.await.map_err(Failure::could_not)??;
+        made.wallet_methods.push(one.wallet);
+        made.rtp_methods.extend(one.rtp);
+        made.card_methods.extend(one.card);
         progress(number);
     }
     Ok(made)
@@ -55,7 +69,8 @@ async fn account(
     credentials: &Credentials,
     number: u32,
     with_bank: bool,
-) -> Outcome<(String, Option<String>)> {
+    with_card: bool,
+) -> Outcome<Made> {
     let mut client = Client::new(&credentials.base_url, Some(&credentials.key()))?;
     let name = json!({ "firstName": "Bench", "lastName": format!("Number {number}") });
     let body = json!({
@@ -70,12 +85,28 @@ async fn account(
     let funds = if number == 0 { HOT_FUNDS } else { FUNDS };
     let body = json!({ "walletID": wallet, "amount": { "currency": "USD", "value": funds } });
     client.post("/sandbox/fund", &[], &body).await?.ok()?;
-    if !with_bank {
-        return Ok((method, None));
+    let (mut rtp, mut card) = (None, None);
+    if with_bank {
+        bank_account(&mut client, &account, number).await?;
+        rtp = Some(self::method(&mut client, &account, "rtp-credit").await?.0);
     }
-    bank_account(&mut client, &account, number).await?;
-    let (rtp, _) = self::method(&mut client, &account, "rtp-credit").await?;
-    Ok((method, Some(rtp)))
+    if with_card {
+        debit_card(&mut client, &account, number).await?;
+        card = Some(self::method(&mut client, &account, "push-to-card").await?.0);
+    }
+    Ok(Made { wallet: method, rtp, card })
+}
+
+/// Links the sandbox's debit card.
+async fn debit_card(client: &mut Client, account: &str, number: u32) -> Outcome {
+    let body = json!({
+        "cardNumber": "4111100010002000", "cardCvv": "123",
+        "holderName": format!("Bench Number {number}"),
+        "expiration": { "month": "12", "year": "2049" },
+        "billingAddress": { "postalCode": "80301" },
+    });
+    client.post(&format!("/accounts/{account}/cards"), &[], &body).await?.ok()?;
+    Ok(())
 }
 
 /// Links a bank account and verifies it by the sandbox's micro-deposits.

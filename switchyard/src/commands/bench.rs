@@ -35,18 +35,17 @@ pub fn run(arguments: &Bench) -> Outcome {
     let tokio = super::alone()?;
     let data = folder.path().join("data");
     let mixes: &[Mix] = match arguments.mix {
-        Mix::All => &[Mix::Wallet, Mix::Rtp],
+        Mix::All => &[Mix::Wallet, Mix::Rtp, Mix::Card],
         Mix::Wallet => &[Mix::Wallet],
         Mix::Rtp => &[Mix::Rtp],
+        Mix::Card => &[Mix::Card],
     };
     let database = arguments.database.as_deref();
     let (mut reports, platform) = tokio.block_on(async {
         let platform = Platform::start(data, database).await?;
         let bar = progress(u64::from(arguments.wallets), "wallets");
-        let with_bank = arguments.mix != Mix::Wallet;
         let step = |done| bar.set_position(done);
-        let wallets =
-            money::wallets(&platform.credentials, arguments.wallets, with_bank, step).await?;
+        let wallets = money::wallets(&platform.credentials, arguments.wallets, mixes, step).await?;
         bar.finish_and_clear();
         let mut reports = Vec::new();
         for mix in mixes {
@@ -153,6 +152,7 @@ fn plan(arguments: &Bench, mix: Mix, platform: &Platform, wallets: &Wallets) -> 
     };
     let destinations = match mix {
         Mix::Rtp => wallets.rtp_methods.clone(),
+        Mix::Card => wallets.card_methods.clone(),
         _ => wallets.wallet_methods.clone(),
     };
     Ok(Plan {

@@ -1,4 +1,4 @@
-//! `demo`: from nothing to two completed transfers, each with its sequence diagram.
+//! `demo`: from nothing to a completed transfer of each kind, each with its sequence diagram.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,9 +18,13 @@ use crate::{
     site::{Options, Site},
 };
 
-/// The transfers: what they show, and the type of payment method that is paid.
-const TRANSFERS: [(&str, &str); 2] =
-    [("wallet to wallet", "moov-wallet"), ("wallet to a bank account by RTP", "rtp-credit")];
+/// The transfers: what they show, and the type of payment method beside the platform's wallet, which
+/// is paid, or pays where it is one that pays.
+const TRANSFERS: [(&str, &str); 3] = [
+    ("wallet to wallet", "moov-wallet"),
+    ("wallet to a bank account by RTP", "rtp-credit"),
+    ("a card to a wallet", "card-payment"),
+];
 
 /// How often, and how many times, the platform is asked for what comes later.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -86,8 +90,10 @@ async fn transfer(
     kind: &str,
 ) -> Outcome<TransferId> {
     let missing = || Failure::CouldNotRun(format!("the first start made no {kind}"));
-    let source = credentials.wallet_payment_method_id.as_deref().ok_or_else(missing)?;
-    let destination = credentials.method(kind).ok_or_else(missing)?;
+    let wallet = credentials.wallet_payment_method_id.as_deref().ok_or_else(missing)?;
+    let other = credentials.method(kind).ok_or_else(missing)?;
+    let (source, destination) =
+        if kind == "card-payment" { (other, wallet) } else { (wallet, other) };
     let body = json!({
         "source": { "paymentMethodID": source },
         "destination": { "paymentMethodID": destination },

@@ -10,34 +10,47 @@ use std::{
 };
 
 use end_to_end::{Api, Process, key};
+use serde_json::Value;
 
 /// How often the process is killed.
 const KILLS: usize = 20;
 /// How long it may take to be ready again.
 const READY_MOST: Duration = Duration::from_secs(5);
 
-/// What clients were told: key to transfer, and the amount.
+/// Kinds of transfers: the type of method beside the platform's wallet.
+const KINDS: [&str; 6] =
+    ["moov-wallet", "moov-wallet", "rtp-credit", "push-to-card", "card-payment", "moov-wallet"];
+
+/// What clients were told: key to transfer, its kind, and the amount.
 #[derive(Default)]
 struct Told {
-    accepted: BTreeMap<String, (String, i64)>,
-    unanswered: BTreeMap<String, (bool, i64)>,
+    accepted: BTreeMap<String, (String, usize, i64)>,
+    unanswered: BTreeMap<String, (usize, i64)>,
 }
 
-async fn client(api: Api, told: Arc<Mutex<Told>>, stop: Arc<AtomicBool>, rail: bool) {
+/// The body of a transfer of a kind: to the method, or from it where it pays.
+fn body(api: &Api, kind: usize, value: i64) -> Value {
+    match KINDS[kind] {
+        "card-payment" => Api::transfer_body(api.method(0, "card-payment"), api.wallet(), value),
+        "push-to-card" => Api::transfer_body(api.wallet(), api.method(1, "push-to-card"), value),
+        to => Api::transfer_body(api.wallet(), api.method(0, to), value),
+    }
+}
+
+async fn client(api: Api, told: Arc<Mutex<Told>>, stop: Arc<AtomicBool>, kind: usize) {
     let mut value = 1;
     while !stop.load(Ordering::Relaxed) {
         value = value % 900 + 1;
         let key = key();
-        let to = api.method(0, if rail { "rtp-credit" } else { "moov-wallet" });
-        let body = Api::transfer_body(api.wallet(), to, value);
+        let body = body(&api, kind, value);
         match api.send(api.transfer_request(&key, &body)).await {
             Ok(reply) if reply.status == 200 => {
                 let id = reply.text_of("transferID");
-                told.lock().unwrap().accepted.insert(key, (id, value));
+                told.lock().unwrap().accepted.insert(key, (id, kind, value));
             }
             Ok(reply) => assert!([429, 503].contains(&reply.status), "{reply:?}"),
             Err(_) => {
-                told.lock().unwrap().unanswered.insert(key, (rail, value));
+                told.lock().unwrap().unanswered.insert(key, (kind, value));
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
@@ -77,7 +90,7 @@ async fn twenty_kills_lose_and_double_nothing() {
     let clients: Vec<_> = (0..12)
         .map(|number| {
             let (told, stop) = (Arc::clone(&told), Arc::clone(&stop));
-            tokio::spawn(client(api.clone(), told, stop, number % 3 == 0))
+            tokio::spawn(client(api.clone(), told, stop, number % KINDS.len()))
         })
         .collect();
     let mut slowest = Duration::ZERO;
@@ -92,37 +105,42 @@ async fn twenty_kills_lose_and_double_nothing() {
     }
     // Everybody repeats what was never answered: the same key decides.
     let unanswered = std::mem::take(&mut told.lock().unwrap().unanswered);
-    for (key, (rail, value)) in unanswered {
-        let to = api.method(0, if rail { "rtp-credit" } else { "moov-wallet" });
-        let body = Api::transfer_body(api.wallet(), to, value);
+    for (key, (kind, value)) in unanswered {
+        let body = body(&api, kind, value);
         let reply = api.send(api.transfer_request(&key, &body)).await.unwrap();
         assert!([200, 409].contains(&reply.status), "{reply:?}");
-        told.lock().unwrap().accepted.insert(key, (reply.text_of("transferID"), value));
+        let id = reply.text_of("transferID");
+        told.lock().unwrap().accepted.insert(key, (id, kind, value));
     }
     let told =
         Arc::try_unwrap(told).unwrap_or_else(|_| panic!("clients ended")).into_inner().unwrap();
-    let ids: BTreeSet<&String> = told.accepted.values().map(|(id, _)| id).collect();
+    let ids: BTreeSet<&String> = told.accepted.values().map(|(id, ..)| id).collect();
     assert_eq!(ids.len(), told.accepted.len(), "two keys, one transfer");
     let mut moved = 0;
     let mut completed = BTreeMap::new();
-    for (id, value) in told.accepted.values() {
+    for (id, kind, value) in told.accepted.values() {
         let transfer = api.settled(id).await;
         assert_eq!(transfer["amount"]["value"], *value);
         if transfer["status"] == "completed" {
-            moved += value;
+            moved += if KINDS[*kind] == "card-payment" { -value } else { *value };
             completed.insert(id.clone(), *value);
         }
     }
     assert_eq!(api.balance(api.account()).await, had - moved, "the wallet paid what completed");
     let mut paid = BTreeMap::<String, i64>::new();
     for row in api.books().await {
-        if row["state"] == "accepted" {
+        let state = row["state"].as_str().unwrap();
+        if ["accepted", "approved", "settled"].contains(&state) {
             let value = row["amount"].as_i64().or(row["amount"]["value"].as_i64()).unwrap();
             *paid.entry(row["transferID"].as_str().unwrap().to_owned()).or_default() += value;
         }
     }
+    for (id, kind, _) in told.accepted.values().filter(|(id, ..)| completed.contains_key(id)) {
+        let by_rail = KINDS[*kind] != "moov-wallet";
+        assert_eq!(paid.contains_key(id), by_rail, "{id} completed, and is in the books or not");
+    }
     for (id, value) in &paid {
-        assert_eq!(completed.get(id), Some(value), "the participant paid {id}");
+        assert_eq!(completed.get(id), Some(value), "a counterparty paid {id}");
     }
     let created = feed(&api, told.accepted.len()).await;
     assert_eq!(created.len(), told.accepted.len(), "the feed has each transfer");

@@ -21,6 +21,7 @@ macro_rules! on_both {
 }
 
 mod bad_input;
+mod card;
 mod crashes;
 mod dashboard;
 mod dead_letters;
