@@ -100,8 +100,10 @@ pub enum Input {
     StartDeposits { sandbox: bool },
     /// Its owner names the two amounts seen, in minor units.
     NameDeposits([i64; 2]),
-    /// A rail refused a payment for a reason that lies with the account.
+    /// RTP refused a payment for a reason that lies with the account.
     RailRefused,
+    /// The account's bank returned an ACH entry for such a reason.
+    HardReturn,
 }
 
 /// What becomes of the payment methods of a bank account.
@@ -143,7 +145,7 @@ pub fn decide(bank: &BankAccount, input: Input, now: Timestamp) -> Decision {
     let conflict = |what: &str| Decision::Refused(Refusal::new(Code::Conflict, what));
     if bank.disabled.is_some() {
         return match input {
-            Input::Disable | Input::RailRefused => Decision::AlreadyDone,
+            Input::Disable | Input::RailRefused | Input::HardReturn => Decision::AlreadyDone,
             _ => Decision::Refused(Refusal::not_found("bank account")),
         };
     }
@@ -153,8 +155,18 @@ pub fn decide(bank: &BankAccount, input: Input, now: Timestamp) -> Decision {
             methods: Methods::End,
             announce: Some("disabled"),
         },
-        (Input::RailRefused, Status::Errored) => Decision::AlreadyDone,
-        (Input::RailRefused, _) => to(Status::Errored),
+        (Input::RailRefused | Input::HardReturn, Status::Errored) => Decision::AlreadyDone,
+        (Input::RailRefused, _) | (Input::HardReturn, Status::Verified) => to(Status::Errored),
+        (Input::HardReturn, status) => Decision::Done {
+            bank: Box::new(BankAccount {
+                status: Status::VerificationFailed,
+                updated: now,
+                ..bank.clone()
+            }),
+            methods: Methods::End,
+            announce: (status != Status::VerificationFailed)
+                .then(|| Status::VerificationFailed.text()),
+        },
         (_, Status::Verified) => conflict("the bank account is verified already"),
         (_, Status::VerificationFailed) => conflict("the verification failed for good"),
         (_, Status::Errored) => conflict("a rail refused this bank account for good"),
@@ -198,17 +210,32 @@ pub fn deposits_answer(bank: &BankAccount) -> Result<(), Refusal> {
     }
 }
 
-/// Whether an outcome says that the bank account itself is no good: closed, blocked, unknown, or
-/// its holder has died (ISO 20022 external status reasons, as Moov acts on them). A refusal that
-/// lies with the participant (`AG01`, `AG03`) does not take the account with it.
-pub fn is_hard_refusal(outcome: &RailOutcome) -> bool {
-    outcome.state == RailState::Rejected
-        && outcome.rail == Rail::Rtp
-        && matches!(
-            outcome.network_code.as_deref(),
-            Some("AC03" | "AC04" | "AC06" | "AC14" | "MD07")
-        )
+/// What an outcome says of the bank account itself, where it says that it is no good.
+///
+/// RTP: closed, blocked, unknown, or its holder has died (ISO 20022 external status reasons, as Moov
+/// acts on them); a refusal that lies with the participant (`AG01`, `AG03`) does not take the account
+/// with it. ACH: the return codes on which Moov ends an account, in the order of Nacha's table.
+/// Some of them (`R05`, `R07`, `R08`, `R10`, `R29`, `R38`, `R39`) can only answer a debit, and end
+/// the credits too, as they do at Moov. A return counts whenever it comes: before the money was
+/// released the leg is rejected, and later it is returned.
+pub fn hard_refusal(outcome: &RailOutcome) -> Option<Input> {
+    let code = outcome.network_code.as_deref()?;
+    match (outcome.rail, outcome.state) {
+        (Rail::Rtp, RailState::Rejected) => {
+            matches!(code, "AC03" | "AC04" | "AC06" | "AC14" | "MD07").then_some(Input::RailRefused)
+        }
+        (Rail::Ach, RailState::Rejected | RailState::Returned) => {
+            HARD_RETURNS.contains(&code).then_some(Input::HardReturn)
+        }
+        _ => None,
+    }
 }
+
+/// Return codes that lie with the account (Moov's `achReturnCode`).
+const HARD_RETURNS: [&str; 20] = [
+    "R02", "R03", "R04", "R05", "R07", "R08", "R10", "R11", "R12", "R13", "R14", "R15", "R16",
+    "R17", "R20", "R23", "R29", "R34", "R38", "R39",
+];
 
 /// Nine digits whose weighted sum (ABA: 3, 7, 1) is a multiple of ten; not all zeros.
 pub fn is_routing_number(text: &str) -> bool {

@@ -43,7 +43,7 @@ impl Handle<WalletCreated> for PaymentMethods {
     }
 }
 
-/// A hard refusal by a rail ends the bank account and its methods, and so every version of them
+/// A hard refusal or return by a rail ends the bank account and its methods, and so every version of them
 /// that a waiting transfer has frozen.
 impl Handle<RailOutcome> for PaymentMethods {
     fn handle(
@@ -51,20 +51,21 @@ impl Handle<RailOutcome> for PaymentMethods {
         work: &mut Work<'_, '_>,
         batch: &[Delivered<RailOutcome>],
     ) -> Result<(), Fault> {
-        let hard = batch.iter().filter(|event| domain::is_hard_refusal(&event.data));
-        let ids: BTreeSet<PaymentMethodId> =
-            hard.filter_map(|event| event.data.payment_method_id).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<PaymentMethodId> = ids.into_iter().collect();
-        let methods = store::load_methods(work.tx, &ids)?;
-        let banks: BTreeSet<BankAccountId> =
-            methods.iter().filter_map(Method::bank_account).collect();
-        let banks: Vec<BankAccountId> = banks.into_iter().collect();
-        for bank in store::load_banks(work.tx, &banks)? {
-            let decision = domain::decide(&bank, Input::RailRefused, work.now);
-            apply(work, &self.known, decision)?;
+        let hard = batch.iter().filter_map(|event| {
+            Some((event.data.payment_method_id?, domain::hard_refusal(&event.data)?))
+        });
+        let hard: Vec<(PaymentMethodId, Input)> = hard.collect();
+        let ids: BTreeSet<PaymentMethodId> = hard.iter().map(|(id, _)| *id).collect();
+        let methods = store::load_methods(work.tx, &Vec::from_iter(ids))?;
+        let banks: BTreeMap<PaymentMethodId, BankAccountId> =
+            methods.iter().filter_map(|method| Some((method.id, method.bank_account()?))).collect();
+        // In the order told, each on the state that the one before left.
+        for (id, input) in hard {
+            let Some(bank) = banks.get(&id) else { continue };
+            for bank in store::load_banks(work.tx, &[*bank])? {
+                let decision = domain::decide(&bank, input, work.now);
+                apply(work, &self.known, decision)?;
+            }
         }
         Ok(())
     }

@@ -38,10 +38,11 @@ const NUMBER: &str = "48151623427";
 const UNVERIFIED: [&str; 4] =
     ["ach-credit-same-day", "ach-credit-standard", "ach-debit-collect", "rtp-credit"];
 
-/// Stands for the ledger and for the rail: emits what it is told.
+/// Stands for the ledger and for the rails: emits what it is told.
 struct Mouth;
 struct MakeWallet(WalletCreated);
 struct Report(RailOutcome);
+struct ReportReturn(RailOutcome);
 
 impl Command for MakeWallet {
     const SERVICE: &'static str = "ledger";
@@ -52,6 +53,23 @@ impl Command for Report {
     const SERVICE: &'static str = "rtp";
     const NAME: &'static str = "Report";
     type Done = ();
+}
+impl Command for ReportReturn {
+    const SERVICE: &'static str = "ach";
+    const NAME: &'static str = "ReportReturn";
+    type Done = ();
+}
+impl Commit<ReportReturn> for Mouth {
+    fn commit(
+        &self,
+        work: &mut Work<'_, '_>,
+        batch: &[ReportReturn],
+    ) -> Result<Vec<Result<(), Refusal>>, Fault> {
+        for ReportReturn(event) in batch {
+            work.emit(event.transfer_id.row(), 0, event);
+        }
+        Ok(batch.iter().map(|_| Ok(())).collect())
+    }
 }
 impl Commit<MakeWallet> for Mouth {
     fn commit(
@@ -177,6 +195,7 @@ fn open(directory: &Path, sandbox: bool) -> Result<Running, Fault> {
         Service::new("accounts", Tier::Service, Arc::new(Mouth)).commits::<Register>().wire(),
         payment_methods::service(Config { sandbox, sealing_key }).wire(),
         Service::new("ledger", Tier::Service, Arc::new(Mouth)).commits::<MakeWallet>().wire(),
+        Service::new("ach", Tier::Rail, Arc::new(Mouth)).commits::<ReportReturn>().wire(),
         Service::new("rtp", Tier::Rail, Arc::new(Mouth)).commits::<Report>().wire(),
         Service::new("ear", Tier::Service, Arc::new(Ear))
             .tables(&["ear_heard"], MIGRATIONS)
@@ -562,6 +581,51 @@ async fn a_hard_refusal_ends_the_bank_account_once() {
     expected.push("bankAccount.updated");
     assert_eq!(names, expected);
     assert_eq!(platform.heard()[9].1["status"], "errored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hard_return_ends_what_it_must_and_says_how_far_the_account_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let platform = start(directory.path(), true).await;
+    for (number, verify, state, status) in [
+        ("5551", true, RailState::Returned, "errored"),
+        ("5552", false, RailState::Rejected, "verificationFailed"),
+    ] {
+        let (_, bank) = platform.link("111326233", number).await;
+        let id = text(&bank["bankAccountID"]);
+        let one = format!("/bank-accounts/{id}");
+        if verify {
+            let deposits = format!("{one}/micro-deposits");
+            platform.ask("POST", &deposits, "").await;
+            platform.ask("PUT", &deposits, &json!({"amounts": [0, 0]}).to_string()).await;
+        }
+        let methods = platform.methods().await;
+        assert_eq!(methods.contains_key("ach-debit-fund"), verify);
+        let method = text(&methods["ach-debit-collect"]["paymentMethodID"]);
+        for (code, transfer) in [("R01", 1), ("R03", 2), ("R03", 3)] {
+            let event = RailOutcome {
+                transfer_id: TransferId::from_slice(&[transfer; 16]).unwrap(),
+                leg: 0,
+                rail: Rail::Ach,
+                state,
+                network_code: Some(code.to_owned()),
+                failure_code: None,
+                reference: None,
+                payment_method_id: Some(method.parse().unwrap()),
+                stage: None,
+                reason: None,
+            };
+            platform.running.platform.commit(ReportReturn(event)).await.unwrap();
+        }
+        until(async || platform.get(&one).await.1["status"] == status).await;
+        assert!(platform.methods().await.is_empty());
+        assert!(platform.reveal(&format!("{method}:1")).await.methods[0].revoked);
+        let told = |(name, data): &&(String, Value)| {
+            name == "bankAccount.updated" && data["status"] == status
+        };
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(platform.heard().iter().filter(told).count(), 1, "once: {status}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -185,7 +185,13 @@ fn decisions() {
         verified            refused    errored ends
         verificationFailed  refused    errored ends
         errored             refused    same
-        disabled            refused    same";
+        disabled            refused    same
+        new                 returned   verificationFailed ends
+        pending             returned   verificationFailed ends
+        verified            returned   errored ends
+        verificationFailed  returned   verificationFailed ends
+        errored             returned   same
+        disabled            returned   same";
     for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let status = Status::ALL.into_iter().find(|status| status.text() == words[0]);
@@ -197,6 +203,7 @@ fn decisions() {
             "right" => Input::NameDeposits([0, 0]),
             "wrong" => Input::NameDeposits([0, 1]),
             "disable" => Input::Disable,
+            "returned" => Input::HardReturn,
             _ => Input::RailRefused,
         };
         let outcome = match decide(&before, input, NOW) {
@@ -255,15 +262,34 @@ fn hard_refusals() {
         stage: None,
         reason: None,
     };
+    let said = |rail, state, code: Option<&str>| match hard_refusal(&outcome(rail, state, code)) {
+        None => "nothing",
+        Some(Input::RailRefused) => "refused",
+        Some(Input::HardReturn) => "returned",
+        Some(_) => "another",
+    };
+    use RailState::{Accepted, Canceled, Pending, Rejected, Returned};
     for code in ["AC03", "AC04", "AC06", "AC14", "MD07"] {
-        assert!(is_hard_refusal(&outcome(Rail::Rtp, RailState::Rejected, Some(code))), "{code}");
-        assert!(!is_hard_refusal(&outcome(Rail::Rtp, RailState::Accepted, Some(code))));
-        assert!(!is_hard_refusal(&outcome(Rail::Ach, RailState::Rejected, Some(code))));
+        assert_eq!(said(Rail::Rtp, Rejected, Some(code)), "refused", "{code}");
+        assert_eq!(said(Rail::Rtp, Accepted, Some(code)), "nothing", "{code}");
+        assert_eq!(said(Rail::Ach, Rejected, Some(code)), "nothing", "{code}");
     }
-    for code in ["AG01", "AG03", "AM02", "AM04", "AM09", "BE04", ""] {
-        assert!(!is_hard_refusal(&outcome(Rail::Rtp, RailState::Rejected, Some(code))), "{code}");
+    for code in ["AG01", "AG03", "AM02", "AM04", "AM09", "BE04", "", "R02"] {
+        assert_eq!(said(Rail::Rtp, Rejected, Some(code)), "nothing", "{code}");
     }
-    assert!(!is_hard_refusal(&outcome(Rail::Rtp, RailState::Rejected, None)));
+    assert_eq!(said(Rail::Rtp, Rejected, None), "nothing");
+    let hard = [2, 3, 4, 5, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 20, 23, 29, 34, 38, 39];
+    for number in 0..=99 {
+        let code = format!("R{number:02}");
+        let expected = if hard.contains(&number) { "returned" } else { "nothing" };
+        for state in [Rejected, Returned] {
+            assert_eq!(said(Rail::Ach, state, Some(code.as_str())), expected, "{code}");
+        }
+        for state in [Pending, Accepted, Canceled] {
+            assert_eq!(said(Rail::Ach, state, Some(code.as_str())), "nothing", "{code}");
+        }
+        assert_eq!(said(Rail::Card, Rejected, Some(code.as_str())), "nothing", "{code}");
+    }
 }
 
 #[test]
