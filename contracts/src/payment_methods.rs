@@ -1,6 +1,7 @@
 //! What payment-methods answers and emits: bank accounts, payment methods, the look-up of step 2.
 
 mod cards;
+mod corrections;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ pub use cards::{
     DisableCard, Expiration, GetCard, LinkCard, LinkCardRequest, ListCards, UpdateCard,
     UpdateCardRequest,
 };
+pub use corrections::{CorrectBankAccount, CorrectBankAccountRequest, Corrected};
 
 /// Body of [`LinkBankAccount`].
 #[derive(Clone, Serialize, Deserialize)]

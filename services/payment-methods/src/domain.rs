@@ -3,7 +3,7 @@
 use contracts::{
     Code, Refusal, Timestamp,
     ids::{AccountId, BankAccountId},
-    payment_methods::{self as contract, BankAccountDetails},
+    payment_methods::{self as contract, BankAccountDetails, CorrectBankAccountRequest},
     rails::{Rail, RailOutcome, RailState},
 };
 
@@ -293,4 +293,27 @@ pub fn check_details(details: &BankAccountDetails) -> Result<(), Refusal> {
     );
     broken("bankAccountType", !kind, "is checking, savings, general-ledger or loan");
     if refusal.fields.is_empty() { Ok(()) } else { Err(refusal) }
+}
+
+/// The rules of a notice of change that need no bank account.
+pub fn check_notice(notice: &CorrectBankAccountRequest) -> Result<(), Refusal> {
+    let number = notice.change_code.strip_prefix('C').filter(|number| number.len() == 2);
+    let number = number.and_then(|number| number.parse::<u8>().ok());
+    if !number.is_some_and(|number| (1..=14).contains(&number)) {
+        return Err(Refusal::field("changeCode", "is C01 to C14"));
+    }
+    if !(1..=128).contains(&notice.cause.len()) {
+        return Err(Refusal::field("cause", "has 1 to 128 characters"));
+    }
+    let right = &notice.corrected;
+    let given = [
+        &right.routing_number,
+        &right.account_number,
+        &right.bank_account_type,
+        &right.holder_name,
+    ];
+    if given.iter().all(|field| field.is_none()) {
+        return Err(Refusal::field("corrected", "corrects nothing"));
+    }
+    Ok(())
 }

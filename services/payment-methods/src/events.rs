@@ -154,6 +154,10 @@ fn end_methods(
     source: Source,
 ) -> Result<(), Fault> {
     let methods = methods_of(work, account, source)?;
+    disable(work, known, &methods)
+}
+
+fn disable(work: &mut Work<'_, '_>, known: &Known, methods: &[Method]) -> Result<(), Fault> {
     let ended: Vec<Method> =
         methods.iter().filter_map(|method| method.disabled(work.now)).collect();
     store::update_methods(work.tx, known, &ended)?;
@@ -169,15 +173,35 @@ fn end_methods(
 }
 
 /// What is behind them was corrected: a transfer that freezes them from now on says so.
-fn raise_methods(
-    work: &mut Work<'_, '_>,
-    known: &Known,
-    account: AccountId,
-    source: Source,
-) -> Result<(), Fault> {
-    let methods = methods_of(work, account, source)?;
+fn raise(work: &mut Work<'_, '_>, known: &Known, methods: &[Method]) -> Result<(), Fault> {
     let raised: Vec<Method> = methods.iter().map(|method| method.raised(work.now)).collect();
     Ok(store::update_methods(work.tx, known, &raised)?)
+}
+
+/// Saves and tells what a bank corrected. RTP may reach the account no longer, or from now on.
+pub fn correct_bank(
+    work: &mut Work<'_, '_>,
+    known: &Known,
+    bank: &BankAccount,
+) -> Result<(), Fault> {
+    store::correct_bank(work.tx, bank)?;
+    let due: BTreeSet<PaymentMethodId> =
+        Method::of_bank_account(bank).iter().map(|method| method.id).collect();
+    let methods = methods_of(work, bank.account, Source::Bank(bank.id))?;
+    let (kept, ended): (Vec<Method>, Vec<Method>) =
+        methods.into_iter().partition(|method| due.contains(&method.id));
+    raise(work, known, &kept)?;
+    disable(work, known, &ended)?;
+    // Methods that a rail's refusal ended are rows still, and so are not made again.
+    grow_methods(work, known, bank)?;
+    let status = if bank.disabled.is_some() { "disabled" } else { bank.status.text() };
+    let event = BankAccountUpdated {
+        bank_account_id: bank.id,
+        account_id: bank.account,
+        status: status.to_owned(),
+    };
+    emit(work, bank.account, &event);
+    Ok(())
 }
 
 /// Adds a card with its methods.
@@ -195,7 +219,8 @@ pub fn change_card(work: &mut Work<'_, '_>, known: &Known, card: &Card) -> Resul
         end_methods(work, known, account, source)?;
         "disabled"
     } else {
-        raise_methods(work, known, account, source)?;
+        let methods = methods_of(work, account, source)?;
+        raise(work, known, &methods)?;
         "updated"
     };
     let event = CardUpdated { card_id: card.id, account_id: account, status: status.to_owned() };

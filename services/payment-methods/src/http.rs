@@ -1,6 +1,7 @@
 //! The endpoints of payment-methods, and the writes behind them.
 
 mod cards;
+mod corrections;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::{
 };
 
 pub(crate) use cards::{ChangeCard, NewCard};
+pub(crate) use corrections::Correction;
 use sources::{Sources, load_with_sources};
 
 /// Payment methods that one [`Reveal`] may open.

@@ -3,7 +3,7 @@
 //! *Owns*: bank accounts and cards with their sealed numbers, payment methods with their versions.
 //! *Answers*: `/accounts/{accountID}/bank-accounts`, `.../cards` and `.../payment-methods`; for the
 //! other services the look-up of a transfer's two methods (step 2 of the road), and `Reveal`, which
-//! opens numbers for the rail that is about to claim.
+//! opens numbers for the rail that is about to claim; a rail's word that a bank corrected an account.
 //! *Handles*: `wallet.created` (a wallet becomes a method), `rail.outcome` (a hard refusal ends a
 //! bank account and its methods).
 //! *Emits*: `bankAccount.created`, `bankAccount.updated`, `card.created`, `card.updated`,
@@ -63,10 +63,12 @@ pub fn service(config: Config) -> Service<PaymentMethods> {
         .answers::<contract::GetPaymentMethod>()
         .answers::<contract::ResolvePaymentMethods>()
         .answers::<contract::Reveal>()
+        .answers::<contract::CorrectBankAccount>()
         .commits::<http::NewBankAccount>()
         .commits::<http::ChangeBankAccount>()
         .commits::<http::NewCard>()
         .commits::<http::ChangeCard>()
+        .commits::<http::Correction>()
         .handles::<WalletCreated>()
         .handles::<RailOutcome>()
         .emits::<contract::BankAccountCreated>()

@@ -1,6 +1,7 @@
 //! The tables of payment-methods, and every statement on them.
 
 mod cards;
+mod corrections;
 mod known;
 mod shared_read;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use crate::domain::{
 };
 
 pub use cards::{insert_cards, is_card_linked, list_cards, load_cards, update_cards};
+pub use corrections::{correct_bank, insert_correction, is_corrected};
 pub use known::{Found, Known};
 pub use shared_read::SharedRead;
 
@@ -37,12 +39,14 @@ pub static TABLES: &[&str] = &[
     "payment_methods_sealing_key",
     "payment_methods_bank_account",
     "payment_methods_card",
+    "payment_methods_correction",
     "payment_methods_method",
 ];
 
 /// How they are made. All are cold tables but for the look-up of a method by its id, one row of
 /// about 120 bytes in the primary key itself.
-pub static MIGRATIONS: &[Migration] = &[FIRST, METHOD_TYPES, cards::CARDS];
+pub static MIGRATIONS: &[Migration] =
+    &[FIRST, METHOD_TYPES, cards::CARDS, corrections::CORRECTIONS];
 
 const FIRST: Migration = Migration {
     owner: "payment-methods",
