@@ -18,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     Card,
-    domain::{Instruction, Key, News, State},
+    domain::{Instruction, Key, News, State, Word},
     http::{Claim, ClaimReversals, Hold, Keep, Record, Release, micros},
     link::{Driver, Hears, Outgoing},
     store::{self, Recorded},
@@ -420,6 +420,9 @@ impl Hears for Told {
             }
         };
         let message = Some(Recorded { name, at, micros, answered, outcome });
+        let decided = matches!(&news, News::Said { word: Ok(word), .. }
+            if !matches!(word, Word::Conditional { .. }));
+        let doubtful = !decided && !matches!(news, News::Reversed);
         let (platform, flights) = (self.platform.clone(), self.flights.clone());
         let link = Arc::clone(&self.card.link);
         let batch = self.card.config.batch;
@@ -431,8 +434,8 @@ impl Hears for Told {
             if enough && link.starved.swap(false, Ordering::SeqCst) {
                 link.wake.notify_one();
             }
-            // A reversal that is due again was passed over while it was on its way.
-            if name != "0100" {
+            // What is to be reversed now was passed over while it was on its way.
+            if doubtful {
                 link.wake.notify_one();
             }
         });

@@ -351,10 +351,10 @@ fn reserved(transfer_id: TransferId, amount: i64, method: i64, version: i64) -> 
 
 const SOON: Duration = Duration::from_secs(15);
 
-#[test]
-fn every_row_of_the_table_ends_as_it_says() {
-    let world = World::new();
-    let up = world.up();
+type Row = (i64, (RailState, Option<&'static str>, Option<&'static str>));
+
+/// Amounts, and how they end: state, code of field 39, failure.
+fn rows() -> Vec<Row> {
     let accepted = (RailState::Accepted, Some("00"), None);
     let declined = |code, failure| (RailState::Rejected, Some(code), Some(failure));
     let unanswered = (RailState::Rejected, None, Some("issuer-not-available"));
@@ -399,6 +399,14 @@ fn every_row_of_the_table_ends_as_it_says() {
     ] {
         rows.push((779_700 + code.parse::<i64>().unwrap(), declined(code, failure)));
     }
+    rows
+}
+
+#[test]
+fn every_row_of_the_table_ends_as_it_says() {
+    let world = World::new();
+    let up = world.up();
+    let rows = rows();
     let transfers: Vec<TransferId> = rows.iter().map(|_| world.transfer()).collect();
     for (transfer, (amount, _)) in transfers.iter().zip(&rows) {
         up.reserve(*transfer, *amount);
