@@ -138,3 +138,11 @@ ids! {
     /// A wallet.
     WalletId;
 }
+
+/// The id of an account's default wallet. Its bucket is a byte of the hash that makes it, so that
+/// wallets spread over the buckets whatever accounts' ids are like.
+pub fn default_wallet(account: AccountId) -> WalletId {
+    let parts: [&[u8]; 1] = [b"default wallet"];
+    let bucket = derive(account.0, &parts, 0).as_bytes()[0];
+    WalletId(derive(account.0, &parts, bucket))
+}

@@ -357,6 +357,33 @@ pub enum PostedState {
     Reversed,
 }
 
+/// Why the first of two legs was given back.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    minicbor::Encode,
+    minicbor::Decode,
+)]
+#[serde(rename_all = "kebab-case")]
+#[cbor(index_only)]
+pub enum Undone {
+    /// The second was refused.
+    #[n(0)]
+    Refused,
+    /// The second was cancelled, or never began.
+    #[n(1)]
+    Canceled,
+    /// The second was paid and came back.
+    #[n(2)]
+    Returned,
+}
+
 /// A leg is final in the books.
 #[derive(
     Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, minicbor::Encode, minicbor::Decode,
@@ -370,6 +397,10 @@ pub struct LedgerPosted {
     pub leg: u8,
     #[n(2)]
     pub state: PostedState,
+    /// Where this leg gave the first one back: why.
+    #[n(3)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Undone>,
 }
 event!(LedgerPosted, "ledger.posted", kind 33, version 1, by ["ledger"]);
 

@@ -376,9 +376,25 @@ pub struct Transfer {
     /// Set while `pending`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// Between two outside methods: the source's money is given back, since the destination did not
+    /// get it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_back: Option<GivenBack>,
     /// An event of this transfer is a dead letter: an operator has to look.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub needs_attention: bool,
+}
+
+/// How the source's money went back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GivenBack {
+    /// `pending`, `completed`, or `wallet` where its rail did not take it and it is in the wallet of
+    /// the source's owner.
+    pub status: String,
+    /// The reference under which the source's rail knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// A request to cancel, and how it ended.
@@ -550,5 +566,9 @@ pub struct TransferCancelRequested {
     /// The rail that decides; none for a transfer between wallets, which the ledger decides.
     #[n(2)]
     pub rail: Option<Rail>,
+    /// The rail of the destination, for a transfer whose source is outside too.
+    #[n(3)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_rail: Option<Rail>,
 }
 event!(TransferCancelRequested, "transfer.cancel_requested", kind 22, version 1, by ["transfers"]);

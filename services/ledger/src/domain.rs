@@ -7,7 +7,7 @@
 use contracts::{
     Currency,
     ids::WalletId,
-    ledger::RefusedReason,
+    ledger::{RefusedReason, Undone},
     rails::{Direction, Rail, RailState},
 };
 
@@ -26,6 +26,8 @@ pub enum Role {
     In(Rail),
     /// Our account at a rail's bank.
     Settlement(Rail),
+    /// Between the two legs of transfers from outside to outside; never below zero.
+    Transit,
     /// The counterpart of what is put in or taken out by hand.
     Adjustments,
     /// On its way to that shard.
@@ -35,13 +37,15 @@ pub enum Role {
 }
 
 impl Role {
-    /// `wallet:<id>`, `rtp:out`, `card:in`, `rtp:settlement`, `adjustments`, `xout:<shard>`, `xin:<shard>`.
+    /// `wallet:<id>`, `rtp:out`, `card:in`, `rtp:settlement`, `transit`, `adjustments`,
+    /// `xout:<shard>`, `xin:<shard>`.
     pub fn name(self) -> String {
         match self {
             Self::Wallet(id) => format!("wallet:{id}"),
             Self::Out(rail) => format!("{rail}:out"),
             Self::In(rail) => format!("{rail}:in"),
             Self::Settlement(rail) => format!("{rail}:settlement"),
+            Self::Transit => "transit".to_owned(),
             Self::Adjustments => "adjustments".to_owned(),
             Self::Xout(shard) => format!("xout:{shard}"),
             Self::Xin(shard) => format!("xin:{shard}"),
@@ -49,8 +53,10 @@ impl Role {
     }
     /// The role with this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        if name == "adjustments" {
-            return Some(Self::Adjustments);
+        match name {
+            "transit" => return Some(Self::Transit),
+            "adjustments" => return Some(Self::Adjustments),
+            _ => {}
         }
         let (first, second) = name.split_once(':')?;
         match (first, second) {
@@ -65,7 +71,7 @@ impl Role {
     }
     /// Whether its available balance may not fall below zero.
     pub fn is_limited(self) -> bool {
-        matches!(self, Self::Wallet(_))
+        matches!(self, Self::Wallet(_) | Self::Transit)
     }
 }
 
@@ -277,6 +283,8 @@ pub enum Movement {
     VoidIn,
     /// The rail took it back after it was released: forced, from whoever was paid.
     ReturnIn,
+    /// What a rail could not give back goes to the wallet of who paid.
+    GiveBack,
     /// Put into a wallet by hand.
     Fund,
 }
@@ -326,6 +334,9 @@ impl Movement {
                         row(Step::Forced, 2, In, Settlement, Posted),
                     ]
                 }
+            }
+            Self::GiveBack => {
+                const { &[row(Step::GiveBack, 0, Source, Destination, Posted)] }
             }
             Self::Fund => const { &[row(Step::Post, 0, Adjustments, Destination, Posted)] },
         }
@@ -512,6 +523,10 @@ pub enum HoldState {
     Canceled,
     /// Posted, and taken back by the rail later.
     Returned,
+    /// The second leg, while the first is under way: nothing is held yet.
+    Waiting,
+    /// The second leg, which never began.
+    Dropped,
 }
 
 impl HoldState {
@@ -521,7 +536,15 @@ impl HoldState {
     }
     /// The state with this number.
     pub fn from_number(number: i64) -> Option<Self> {
-        let all = [Self::Open, Self::Posted, Self::Voided, Self::Canceled, Self::Returned];
+        let all = [
+            Self::Open,
+            Self::Posted,
+            Self::Voided,
+            Self::Canceled,
+            Self::Returned,
+            Self::Waiting,
+            Self::Dropped,
+        ];
         all.into_iter().find(|state| state.number() == number)
     }
 }
@@ -560,5 +583,46 @@ pub fn resolve(hold: HoldState, direction: Direction, said: RailState) -> Resolu
         // A late word of detail about what came back since.
         (HoldState::Returned, HoldState::Posted) => Resolution::AlreadyDone,
         _ => Resolution::Contradiction,
+    }
+}
+
+/// What follows for the other legs once one leg of a transfer from outside to outside has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Follow {
+    Nothing,
+    /// The money is in transit: the second leg begins.
+    Begin,
+    /// The second leg will not begin any more.
+    Drop,
+    /// The first leg is given back on its own rail.
+    GiveBack,
+    /// It goes to the wallet of who paid: its rail took it back already, or does not take it.
+    ToWallet,
+}
+
+/// Decides what follows from the end of a leg; `first` and `second` are as they are now.
+pub fn follow(leg: u8, ended: HoldState, first: HoldState, second: HoldState) -> Follow {
+    use HoldState::{Canceled, Dropped, Open, Posted, Returned, Voided, Waiting};
+    match (leg, ended) {
+        (0, Posted) => match second {
+            Waiting => Follow::Begin,
+            Dropped => Follow::GiveBack,
+            Open | Posted | Voided | Canceled | Returned => Follow::Nothing,
+        },
+        (0, Voided | Canceled) if second == Waiting => Follow::Drop,
+        (1, Voided | Canceled | Returned) if first == Posted => Follow::GiveBack,
+        // The first leg's own money came back to its bank, from the wallet of who paid.
+        (1, Voided | Canceled | Returned) => Follow::ToWallet,
+        (2, Voided | Canceled | Returned) => Follow::ToWallet,
+        _ => Follow::Nothing,
+    }
+}
+
+/// Why the first leg is given back, from how the second one ended.
+pub fn undone(second: HoldState) -> Undone {
+    match second {
+        HoldState::Voided => Undone::Refused,
+        HoldState::Returned => Undone::Returned,
+        _ => Undone::Canceled,
     }
 }

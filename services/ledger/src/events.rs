@@ -1,37 +1,33 @@
 //! What the ledger does with events: for each batch load, decide in order, record, save, emit.
 
+mod legs;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::{
     accounts::CapabilityUpdated,
-    ids::{AccountId, PaymentMethodId, WalletId, derive},
+    ids::{AccountId, PaymentMethodId, WalletId, default_wallet},
     ledger::{
         HopStep, LedgerHop, LedgerPosted, LedgerRefused, LedgerReserved, PostedState,
         RefusedReason, WalletCreated,
     },
-    rails::{Direction, Rail, RailOutcome},
-    transfers::{Party, TransferCancelRequested, TransferCreated},
+    rails::{Direction, Rail},
+    transfers::{Party, TransferCreated},
 };
 use runtime::{Delivered, Fault, Handle, Work};
+
+use legs::posted;
 
 use crate::{
     Ledger,
     domain::{
-        Ask, Decision, HoldState, Known, Movement, Place, Places, Resolution, Role, decide, resolve,
+        Ask, Decision, HoldState, Known, Movement, Place, Places, Role, decide,
     },
     store::{Books, Hold, NewWallet, Origin},
 };
 
 /// A hop that ended well leaves this mark; refusals leave their reason's number, which is below.
 const CREDITED: i64 = 100;
-
-/// The default wallet of an account. Its bucket is a byte of the hash that makes it, so that
-/// wallets spread over the buckets whatever accounts' ids are like.
-fn default_wallet(account: AccountId) -> WalletId {
-    let parts: [&[u8]; 1] = [b"default wallet"];
-    let bucket = derive(account.0, &parts, 0).as_bytes()[0];
-    WalletId(derive(account.0, &parts, bucket))
-}
 
 /// A store's fault; a key that is there already is an alarm, since decisions are made before it.
 pub(crate) fn fault(error: store::Error) -> Fault {
@@ -96,7 +92,17 @@ enum Road {
     /// To a wallet of that shard.
     Far(u32),
     /// Out of the wallet by a rail, or into it.
-    ByRail { direction: Direction, rail: Rail, method: PaymentMethodId, version: i64 },
+    ByRail(Direction, Outside),
+    /// In by one rail, then out by one.
+    Through(Outside, Outside),
+}
+
+/// A method outside, as the transfer froze it.
+#[derive(Clone, Copy)]
+struct Outside {
+    rail: Rail,
+    method: PaymentMethodId,
+    version: i64,
 }
 
 impl Road {
@@ -104,18 +110,28 @@ impl Road {
         match self {
             Self::Near(_) => Movement::WalletToWallet,
             Self::Far(_) => Movement::HopOut,
-            Self::ByRail { direction: Direction::Out, .. } => Movement::Hold,
-            Self::ByRail { direction: Direction::In, .. } => Movement::HoldIn,
+            Self::ByRail(Direction::Out, _) => Movement::Hold,
+            Self::ByRail(Direction::In, _) | Self::Through(..) => Movement::HoldIn,
         }
     }
 }
 
 /// A transfer as the books see it.
 struct Request {
-    /// The wallet that pays, or is paid by a rail: the home.
+    /// The wallet that pays, or is paid by a rail; between outside and outside that of the source's
+    /// owner, through which no money goes: the home.
     wallet: WalletId,
     road: Road,
     origin: Origin,
+}
+
+fn outside(party: &Party) -> Option<Outside> {
+    match party {
+        Party::Wallet { .. } => None,
+        Party::External { payment_method_id, version, rail, .. } => {
+            Some(Outside { rail: *rail, method: *payment_method_id, version: *version })
+        }
+    }
 }
 
 impl Request {
@@ -124,29 +140,68 @@ impl Request {
         if event.amount.value <= 0 {
             return Err(poison("an amount is above zero"));
         }
-        let (wallet, outside, direction) = match (&event.source, &event.destination) {
-            (Party::Wallet { wallet_id, .. }, other) => (*wallet_id, other, Direction::Out),
-            (outside, Party::Wallet { wallet_id, .. }) => (*wallet_id, outside, Direction::In),
-            _ => return Err(poison("money from outside to outside cannot be moved yet")),
-        };
+        let (source, destination) = (&event.source, &event.destination);
+        let wallet = source.wallet_id().or(destination.wallet_id());
+        let wallet = wallet.unwrap_or_else(|| default_wallet(source.account_id()));
         let shard = work.shard_of(wallet.bucket());
         if work.shard_of(event.transfer_id.bucket()) != shard {
             return Err(poison("a transfer's home is the shard of its wallet"));
         }
-        let road = match outside {
-            Party::Wallet { wallet_id, .. } => match work.shard_of(wallet_id.bucket()) {
-                same if same == shard => Road::Near(*wallet_id),
+        let road = match (outside(source), outside(destination), destination.wallet_id()) {
+            (Some(first), Some(second), _) => Road::Through(first, second),
+            (Some(first), None, _) => Road::ByRail(Direction::In, first),
+            (None, Some(second), _) => Road::ByRail(Direction::Out, second),
+            (None, None, Some(to)) => match work.shard_of(to.bucket()) {
+                same if same == shard => Road::Near(to),
                 other => Road::Far(other),
             },
-            Party::External { payment_method_id, version, rail, .. } => Road::ByRail {
-                direction,
-                rail: *rail,
-                method: *payment_method_id,
-                version: *version,
-            },
+            (None, None, None) => return Err(poison("it leads nowhere")),
         };
         let origin = Origin::new(event.transfer_id, 0, event.transfer_id.bucket(), shard);
         Ok(Self { wallet, road, origin })
+    }
+    /// The reservation of a leg.
+    fn reserved(
+        &self,
+        data: &TransferCreated,
+        leg: u8,
+        direction: Direction,
+        by: Outside,
+    ) -> LedgerReserved {
+        LedgerReserved {
+            transfer_id: data.transfer_id,
+            leg,
+            rail: by.rail,
+            amount: data.amount,
+            payment_method_id: by.method,
+            version: by.version,
+            source_account_id: data.source.account_id(),
+            direction,
+            destination_account_id: Some(data.destination.account_id()),
+        }
+    }
+    /// The holds that it begins with.
+    fn holds(&self, data: &TransferCreated) -> Vec<Hold> {
+        let (amount, currency) = (data.amount.value, data.amount.currency);
+        let hold = |wallet, direction, by: Outside, state, plan| {
+            let rail = by.rail;
+            Hold { wallet, direction, rail, currency, amount, state, plan }
+        };
+        match self.road {
+            Road::Near(_) | Road::Far(_) => Vec::new(),
+            Road::ByRail(direction, by) => {
+                vec![hold(Some(self.wallet), direction, by, HoldState::Open, None)]
+            }
+            Road::Through(first, second) => [
+                (0, Direction::In, first, HoldState::Open),
+                (1, Direction::Out, second, HoldState::Waiting),
+            ]
+            .map(|(leg, direction, by, state)| {
+                let plan = Some(self.reserved(data, leg, direction, by));
+                hold(None, direction, by, state, plan)
+            })
+            .into(),
+        }
     }
 }
 
@@ -207,7 +262,7 @@ impl Handle<TransferCreated> for Ledger {
         let wallets = requests.iter().flat_map(|request| {
             let destination = match request.road {
                 Road::Near(wallet) => Some(wallet),
-                Road::Far(_) | Road::ByRail { .. } => None,
+                Road::Far(_) | Road::ByRail(..) | Road::Through(..) => None,
             };
             std::iter::once(request.wallet).chain(destination)
         });
@@ -242,13 +297,18 @@ fn create(
             let xout = books.system(work.tx, origin.shard, currency, Role::Xout(shard));
             pays.with(Place::Xout, xout.map_err(fault)?)
         }
-        Road::ByRail { direction: Direction::Out, rail, .. } => {
-            let out = books.system(work.tx, origin.shard, currency, Role::Out(rail));
+        Road::ByRail(Direction::Out, by) => {
+            let out = books.system(work.tx, origin.shard, currency, Role::Out(by.rail));
             pays.with(Place::Out, out.map_err(fault)?)
         }
-        Road::ByRail { direction: Direction::In, rail, .. } => {
-            let into = books.system(work.tx, origin.shard, currency, Role::In(rail));
+        Road::ByRail(Direction::In, by) => {
+            let into = books.system(work.tx, origin.shard, currency, Role::In(by.rail));
             Places::default().with(Place::Destination, wallet).with(Place::In, into.map_err(fault)?)
+        }
+        Road::Through(first, _) => {
+            let mut own = |role| books.system(work.tx, origin.shard, currency, role).map_err(fault);
+            let places = Places::default().with(Place::In, own(Role::In(first.rail))?);
+            places.with(Place::Destination, own(Role::Transit)?)
         }
     };
     let ask = Ask { movement: request.road.movement(), places, amount, currency };
@@ -257,10 +317,9 @@ fn create(
         Decision::Done(plan) => {
             books.record(origin, &plan);
             seen.note(books, id, origin.tail, &ask, true);
-            if let Road::ByRail { direction, rail, .. } = request.road {
-                let (wallet, state) = (request.wallet, HoldState::Open);
-                let hold = Hold { wallet, direction, rail, currency, amount, state };
-                holds.push(((origin.bucket, id, origin.tail), hold));
+            for (hold, leg) in request.holds(data).into_iter().zip(0..) {
+                let key = Movement::Hold.key(origin.row, leg);
+                holds.push(((origin.bucket, key, origin.tail), hold));
             }
             say_moved(work, event, request);
         }
@@ -281,7 +340,7 @@ fn say_moved(work: &mut Work<'_, '_>, event: &Delivered<TransferCreated>, reques
     match &request.road {
         Road::Near(_) => {
             let posted =
-                LedgerPosted { transfer_id: data.transfer_id, leg: 0, state: PostedState::Posted };
+                posted(data.transfer_id, 0, PostedState::Posted);
             work.emit_traced(row, home, &posted, event.trace);
         }
         Road::Far(shard) => {
@@ -296,112 +355,15 @@ fn say_moved(work: &mut Work<'_, '_>, event: &Delivered<TransferCreated>, reques
             };
             work.emit_traced(row, *shard, &hop, event.trace);
         }
-        Road::ByRail { direction, rail, method, version } => {
-            let reserved = LedgerReserved {
-                transfer_id: data.transfer_id,
-                leg: 0,
-                rail: *rail,
-                amount: data.amount,
-                payment_method_id: *method,
-                version: *version,
-                source_account_id: data.source.account_id(),
-                direction: *direction,
-                destination_account_id: Some(data.destination.account_id()),
-            };
+        Road::ByRail(direction, by) => {
+            let reserved = request.reserved(data, 0, *direction, *by);
+            work.emit_traced(row, home, &reserved, event.trace);
+        }
+        Road::Through(first, _) => {
+            let reserved = request.reserved(data, 0, Direction::In, *first);
             work.emit_traced(row, home, &reserved, event.trace);
         }
     }
-}
-
-impl Handle<TransferCancelRequested> for Ledger {
-    /// Between wallets the money moved with the event before this one: it is too late, always. A
-    /// transfer by a rail is that rail's to cancel.
-    fn handle(
-        &self,
-        _: &mut Work<'_, '_>,
-        _: &[Delivered<TransferCancelRequested>],
-    ) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
-impl Handle<RailOutcome> for Ledger {
-    fn handle(
-        &self,
-        work: &mut Work<'_, '_>,
-        batch: &[Delivered<RailOutcome>],
-    ) -> Result<(), Fault> {
-        let mut books = self.books.lock();
-        let keys: BTreeSet<(u8, i64, i64)> =
-            batch.iter().map(|event| hold_key(&event.data)).collect();
-        let mut holds = books.load_holds(work.tx, &keys)?;
-        books.load_many(work.tx, holds.values().map(|hold| hold.wallet))?;
-        let mut changed = Vec::new();
-        for event in batch {
-            let key = hold_key(&event.data);
-            let hold = holds.get_mut(&(key.1, key.2)).ok_or_else(|| {
-                Fault::Poison(format!("{} has an outcome but no hold", event.data.transfer_id))
-            })?;
-            match resolve(hold.state, hold.direction, event.data.state) {
-                Resolution::Done(state, movement) => {
-                    let before = hold.state;
-                    settle(work, &mut books, event, hold, movement)?;
-                    hold.state = state;
-                    changed.push((key, before, state));
-                }
-                Resolution::AlreadyDone => {}
-                Resolution::Contradiction => {
-                    alarm("a rail took back its final word", event.data.transfer_id);
-                }
-            }
-        }
-        books.update_holds(work.tx, &changed).map_err(fault)?;
-        books.save(work.tx, work.now).map_err(fault)
-    }
-}
-
-fn hold_key(outcome: &RailOutcome) -> (u8, i64, i64) {
-    let id = outcome.transfer_id;
-    (id.bucket(), Movement::Hold.key(id.row(), outcome.leg), id.tail())
-}
-
-/// Posts and settles a hold, voids it, or takes back what was posted.
-fn settle(
-    work: &mut Work<'_, '_>,
-    books: &mut Books,
-    event: &Delivered<RailOutcome>,
-    hold: &Hold,
-    movement: Movement,
-) -> Result<(), Fault> {
-    let data = &event.data;
-    if data.rail != hold.rail {
-        return Err(Fault::Poison(format!("{} was held for {}", data.transfer_id, hold.rail)));
-    }
-    let shard = work.shard_of(hold.wallet.bucket());
-    let origin = Origin::new(data.transfer_id, data.leg, data.transfer_id.bucket(), shard);
-    let mut own = |role| books.system(work.tx, shard, hold.currency, role).map_err(fault);
-    let places = Places::default().with(Place::Settlement, own(Role::Settlement(hold.rail))?);
-    let places = match hold.direction {
-        Direction::Out => places
-            .with(Place::Out, own(Role::Out(hold.rail))?)
-            .with(Place::Source, books.wallet(hold.wallet)),
-        Direction::In => places
-            .with(Place::In, own(Role::In(hold.rail))?)
-            .with(Place::Destination, books.wallet(hold.wallet)),
-    };
-    let ask = Ask { movement, places, amount: hold.amount, currency: hold.currency };
-    let Decision::Done(plan) = decide(books.accounts(), &ask, None) else {
-        return Err(Fault::Poison(format!("the hold of {} cannot be resolved", data.transfer_id)));
-    };
-    books.record(&origin, &plan);
-    let state = match movement {
-        Movement::Settle | Movement::SettleIn => PostedState::Posted,
-        Movement::Return | Movement::ReturnIn => PostedState::Reversed,
-        _ => PostedState::Voided,
-    };
-    let posted = LedgerPosted { transfer_id: data.transfer_id, leg: data.leg, state };
-    work.emit_traced(origin.row, shard, &posted, event.trace);
-    Ok(())
 }
 
 impl Handle<LedgerHop> for Ledger {
@@ -495,7 +457,7 @@ fn hop_done(
     let origin = Origin::new(hop.transfer_id, 0, bucket, home);
     books.mark(&origin, id, CREDITED);
     seen.known.insert((id, tail), Known::Marked);
-    let posted = LedgerPosted { transfer_id: hop.transfer_id, leg: 0, state: PostedState::Posted };
+    let posted = posted(hop.transfer_id, 0, PostedState::Posted);
     work.emit_traced(origin.row, home, &posted, event.trace);
 }
 

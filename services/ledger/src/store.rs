@@ -108,6 +108,13 @@ pub static MIGRATIONS: &[Migration] = &[
         sqlite: "ALTER TABLE ledger_hold ADD COLUMN inbound INTEGER NOT NULL DEFAULT 0;",
         postgres: "ALTER TABLE ledger_hold ADD COLUMN inbound BIGINT NOT NULL DEFAULT 0;",
     },
+    Migration {
+        owner: "ledger",
+        version: 4,
+        name: "two_legs",
+        sqlite: "ALTER TABLE ledger_hold ADD COLUMN plan BLOB;",
+        postgres: "ALTER TABLE ledger_hold ADD COLUMN plan BYTEA;",
+    },
 ];
 
 static NEW_ACCOUNT: Insert<12> = Insert::new(
@@ -200,7 +207,7 @@ static NEW_MARK: Insert<4> = Insert::new(
     [("id", Kind::Int), ("tail", Kind::Int), ("bucket", Kind::Int), ("verdict", Kind::Int)],
     OnConflict::None,
 );
-static NEW_HOLD: Insert<9> = Insert::new(
+static NEW_HOLD: Insert<10> = Insert::new(
     "ledger_hold",
     [
         ("id", Kind::Int),
@@ -212,10 +219,11 @@ static NEW_HOLD: Insert<9> = Insert::new(
         ("amount", Kind::Int),
         ("state", Kind::Int),
         ("inbound", Kind::Int),
+        ("plan", Kind::Blob),
     ],
     OnConflict::None,
 );
-const HOLD: &[&str] = &["id", "tail", "wallet", "rail", "currency", "amount", "state", "inbound"];
+const HOLD: &[&str] = &["id", "tail", "wallet", "rail", "currency", "amount", "state", "inbound", "plan"];
 static HOLDS: Select<3> = Select::new("ledger_hold", HOLD, THREE);
 static HOLD_STATE: Update<4, 1> = Update::new(
     "ledger_hold",

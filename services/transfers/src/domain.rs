@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 use contracts::{
     Timestamp,
-    ids::PaymentMethodId,
-    ledger::{PostedState, RefusedReason},
+    ids::{PaymentMethodId, default_wallet},
+    ledger::{PostedState, RefusedReason, Undone},
     rails::{Rail, RailOutcome, RailState},
     transfers::{Party, TransferStatus},
 };
@@ -100,10 +100,10 @@ impl MethodType {
 
 /// Whether money can go from a method of one type to one of another, where each may be on its side.
 pub fn may_pay(source: MethodType, destination: MethodType) -> Result<(), &'static str> {
-    if source == MethodType::MoovWallet || destination == MethodType::MoovWallet {
-        return Ok(());
+    match (source.rail(), destination.rail()) {
+        (Some(Rail::Card), Some(Rail::Card)) => Err("a card does not pay a card"),
+        _ => Ok(()),
     }
-    Err("money from outside can go to a wallet only")
 }
 
 /// One side of a transfer, frozen when it was accepted.
@@ -127,15 +127,24 @@ pub struct Parties {
 }
 
 impl Parties {
-    /// The bucket of the home: the source wallet, or the destination's where the source is outside.
+    /// The bucket of the home: the source wallet, or the destination's where the source is outside, or
+    /// the default wallet of the source's owner where both are.
     pub fn bucket(&self) -> u8 {
         let wallet = self.source.party.wallet_id().or(self.destination.party.wallet_id());
-        wallet.map_or_else(|| self.source.party.account_id().bucket(), |wallet| wallet.bucket())
+        wallet.unwrap_or_else(|| default_wallet(self.source.party.account_id())).bucket()
     }
-    /// The side that is outside, if any, and its rail.
-    pub fn outside(&self) -> Option<(End, Rail)> {
-        let source = self.source.party.rail().map(|rail| (End::Source, rail));
-        source.or(self.destination.party.rail().map(|rail| (End::Destination, rail)))
+    /// Which sides are outside.
+    pub fn legs(&self) -> Legs {
+        match (self.source.party.rail(), self.destination.party.rail()) {
+            (None, None) => Legs::None,
+            (Some(_), None) => Legs::One(End::Source),
+            (None, Some(_)) => Legs::One(End::Destination),
+            (Some(_), Some(_)) => Legs::Two,
+        }
+    }
+    /// The rail of the first leg, if any.
+    pub fn rail(&self) -> Option<Rail> {
+        self.source.party.rail().or(self.destination.party.rail())
     }
 }
 
@@ -144,6 +153,17 @@ impl Parties {
 pub enum End {
     Source,
     Destination,
+}
+
+/// The legs that a transfer has on rails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Legs {
+    /// Between wallets.
+    None,
+    /// One, at this end.
+    One(End),
+    /// In from the source, then out to the destination.
+    Two,
 }
 
 /// What a caller may add to a transfer.
@@ -204,6 +224,15 @@ pub struct Detail {
     #[n(5)]
     #[cbor(default)]
     pub stages: Vec<Stage>,
+    /// The rail's last word on the second leg.
+    #[n(6)]
+    pub second: Option<RailWord>,
+    /// The first leg is being given back, or was: what its rail said of that.
+    #[n(7)]
+    pub back: Option<RailWord>,
+    /// The books closed the way back; false where its rail did not take it.
+    #[n(8)]
+    pub gave_back: Option<bool>,
 }
 
 /// Stages that are remembered of one transfer; a rail has half a dozen.
@@ -216,6 +245,9 @@ pub struct Stage {
     pub name: String,
     #[n(1)]
     pub at: i64,
+    #[n(2)]
+    #[cbor(default)]
+    pub leg: u8,
 }
 
 /// A rail's word on a transfer.
@@ -273,8 +305,10 @@ impl Progress {
 pub enum Input {
     Reserved,
     Refused(RefusedReason),
-    Books(PostedState),
-    Rail(RailWord),
+    /// A leg is final in the books; why, where it gave the first one back.
+    Books(u8, PostedState, Option<Undone>),
+    /// A rail's word on a leg.
+    Rail(u8, RailWord),
 }
 
 /// What follows from an input.
@@ -306,9 +340,18 @@ pub fn may_follow(before: TransferStatus, after: TransferStatus) -> bool {
     }
 }
 
-/// The next state of a transfer whose `outside` end, if any, is on a rail.
-pub fn decide(state: &Progress, outside: Option<End>, input: &Input, now: Timestamp) -> Decision {
+/// The next state of a transfer with these legs.
+pub fn decide(state: &Progress, legs: Legs, input: &Input, now: Timestamp) -> Decision {
+    let outside = match legs {
+        Legs::None => None,
+        Legs::One(end) => Some(end),
+        Legs::Two => Some(End::Source),
+    };
     match input {
+        Input::Books(leg, posted, undone) if legs == Legs::Two && (*leg, *posted) != VOIDED => {
+            through(state, *leg, *posted, *undone, now)
+        }
+        Input::Rail(leg, word) if *leg > 0 => other_leg(state, *leg, word, now),
         Input::Reserved => {
             if state.status < TransferStatus::Pending {
                 moved(state, TransferStatus::Pending, now)
@@ -317,16 +360,16 @@ pub fn decide(state: &Progress, outside: Option<End>, input: &Input, now: Timest
             }
         }
         Input::Refused(reason) => refused(state, *reason, now),
-        Input::Books(PostedState::Posted) => match state.status {
+        Input::Books(_, PostedState::Posted, _) => match state.status {
             TransferStatus::Completed | TransferStatus::Reversed => Decision::AlreadyDone,
             _ => moved(state, TransferStatus::Completed, now),
         },
-        Input::Books(PostedState::Reversed) => match state.status {
+        Input::Books(_, PostedState::Reversed, _) => match state.status {
             TransferStatus::Reversed => Decision::AlreadyDone,
             _ => moved(state, TransferStatus::Reversed, now),
         },
-        Input::Books(PostedState::Voided) => voided(state, outside, now),
-        Input::Rail(word) => rail(state, outside, word, now),
+        Input::Books(_, PostedState::Voided, _) => voided(state, outside, now),
+        Input::Rail(_, word) => rail(state, outside, word, now),
     }
 }
 
@@ -438,8 +481,70 @@ fn rail(state: &Progress, outside: Option<End>, word: &RailWord, now: Timestamp)
     if let Some(stage) = &word.stage
         && next.detail.stages.len() < STAGES_MOST
     {
-        next.detail.stages.push(Stage { name: stage.clone(), at: now.0 });
+        next.detail.stages.push(Stage { name: stage.clone(), at: now.0, leg: 0 });
     }
     next.detail.rail = Some(word.clone());
     ended(next, outside, now)
+}
+
+/// The first leg was released: nothing ever moved.
+const VOIDED: (u8, PostedState) = (0, PostedState::Voided);
+
+/// What the books say of a transfer from outside to outside. The second leg completes it; where that
+/// fails, the way back ends it, whatever becomes of the money there.
+fn through(
+    state: &Progress,
+    leg: u8,
+    posted: PostedState,
+    undone: Option<Undone>,
+    now: Timestamp,
+) -> Decision {
+    use TransferStatus::{Canceled, Completed, Failed, Reversed};
+    match (leg, posted) {
+        (1, PostedState::Posted) => match state.status {
+            Completed | Reversed => Decision::AlreadyDone,
+            _ => moved(state, Completed, now),
+        },
+        // The source's bank took its money back.
+        (0, PostedState::Reversed) => match state.status {
+            Reversed | Failed | Canceled => Decision::AlreadyDone,
+            _ => moved(state, Reversed, now),
+        },
+        (2, PostedState::Posted | PostedState::Voided) if state.detail.gave_back.is_none() => {
+            let (status, failure) = match undone {
+                Some(Undone::Canceled) => (Canceled, None),
+                Some(Undone::Returned) => (Reversed, None),
+                Some(Undone::Refused) | None => (Failed, Some(Failure::DestinationPaymentError)),
+            };
+            let mut next = state.clone();
+            next.detail.gave_back = Some(posted == PostedState::Posted);
+            match state.status {
+                status if is_final(status) && status != Completed => Decision::Done(next),
+                _ => with_failure(moved(&next, status, now), failure),
+            }
+        }
+        // Money in transit: the other leg follows, or the way back.
+        _ => Decision::AlreadyDone,
+    }
+}
+
+/// A rail's word on the second leg, or on the way back: shown, and decided by the books.
+fn other_leg(state: &Progress, leg: u8, word: &RailWord, now: Timestamp) -> Decision {
+    let mut next = state.clone();
+    let known = if leg == 1 { &mut next.detail.second } else { &mut next.detail.back };
+    if known.as_ref() == Some(word) {
+        return Decision::AlreadyDone;
+    }
+    let is_late = known.as_ref().is_some_and(|known| known.state != RailState::Pending)
+        && word.state == RailState::Pending;
+    if is_late {
+        return Decision::AlreadyDone;
+    }
+    *known = Some(word.clone());
+    if let Some(name) = &word.stage
+        && next.detail.stages.len() < STAGES_MOST
+    {
+        next.detail.stages.push(Stage { name: name.clone(), at: now.0, leg });
+    }
+    Decision::Done(next)
 }

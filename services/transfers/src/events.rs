@@ -67,7 +67,10 @@ impl Handle<LedgerPosted> for Transfers {
         work: &mut Work<'_, '_>,
         batch: &[Delivered<LedgerPosted>],
     ) -> Result<(), Fault> {
-        let read = |event: &LedgerPosted| (event.transfer_id, "ledger", Input::Books(event.state));
+        let read = |event: &LedgerPosted| {
+            let input = Input::Books(event.leg, event.state, event.undone);
+            (event.transfer_id, "ledger", input)
+        };
         self.apply(work, said(batch, read))
     }
 }
@@ -79,7 +82,7 @@ impl Handle<RailOutcome> for Transfers {
         batch: &[Delivered<RailOutcome>],
     ) -> Result<(), Fault> {
         let read = |event: &RailOutcome| {
-            (event.transfer_id, event.rail.service(), Input::Rail(event.into()))
+            (event.transfer_id, event.rail.service(), Input::Rail(event.leg, event.into()))
         };
         self.apply(work, said(batch, read))
     }
@@ -174,8 +177,8 @@ fn one(work: &mut Work<'_, '_>, record: &mut Record, said: &Said) {
     if !record.trail.push(said.mark) {
         return;
     }
-    let outside = record.parties.outside().map(|(end, _)| end);
-    match decide(&record.progress, outside, &said.input, work.now) {
+    let legs = record.parties.legs();
+    match decide(&record.progress, legs, &said.input, work.now) {
         Decision::AlreadyDone => {}
         Decision::Alarm(why) => {
             let (transfer, status) = (record.id, record.progress.status.as_str());

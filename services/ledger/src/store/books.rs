@@ -13,6 +13,7 @@ use std::{
 use contracts::{
     Currency, Timestamp,
     ids::{AccountId, TransferId, WalletId},
+    ledger::LedgerReserved,
     rails::{Direction, Rail},
 };
 use store::{
@@ -94,13 +95,15 @@ impl Origin {
 /// A hold as it is stored.
 #[derive(Clone, Debug)]
 pub struct Hold {
-    /// The wallet that pays, or is paid.
-    pub wallet: WalletId,
+    /// The wallet that pays, or is paid; none where the money is in transit.
+    pub wallet: Option<WalletId>,
     pub direction: Direction,
     pub rail: Rail,
     pub currency: Currency,
     pub amount: i64,
     pub state: HoldState,
+    /// Of a leg between outside and outside: the reservation that begins it, or began it.
+    pub plan: Option<LedgerReserved>,
 }
 
 /// A wallet to be made.

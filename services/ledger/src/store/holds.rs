@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{Currency, ids::WalletId, rails::Direction};
+use contracts::{Currency, Event, ids::WalletId, ledger::LedgerReserved, rails::Direction};
 use store::{Result, Tx, Value};
 use uuid::Uuid;
 
@@ -13,23 +13,29 @@ use super::{
 };
 use crate::domain::HoldState;
 
+/// Money in transit is in no wallet.
+const NO_WALLET: [u8; 16] = [0; 16];
+
 impl Books {
     /// Writes new holds.
     pub fn insert_holds(&self, tx: &mut Tx<'_>, holds: &[(Triple, Hold)]) -> Result<()> {
         if holds.is_empty() {
             return Ok(());
         }
-        tx.insert_many(&NEW_HOLD, holds, |((bucket, id, tail), hold)| {
+        let plans: Vec<Option<Vec<u8>>> =
+            holds.iter().map(|(_, hold)| hold.plan.as_ref().map(Event::to_compact)).collect();
+        tx.insert_many(&NEW_HOLD, holds.iter().zip(&plans), |(((bucket, id, tail), hold), plan)| {
             [
                 (*id).into(),
                 (*tail).into(),
                 (*bucket).into(),
-                Value::Blob(hold.wallet.as_bytes()),
+                Value::Blob(hold.wallet.as_ref().map_or(&NO_WALLET, WalletId::as_bytes)),
                 Value::Text(hold.rail.service()),
                 Value::Text(hold.currency.as_str()),
                 hold.amount.into(),
                 hold.state.number().into(),
                 inbound(hold.direction),
+                plan.as_deref().map_or(Value::Null, Value::Blob),
             ]
         })?;
         Ok(())
@@ -43,12 +49,19 @@ impl Books {
         let bad = || corrupt("a hold that cannot be read");
         let rows = tx.select_many(&HOLDS, keys, triple, |row| {
             let hold = Hold {
-                wallet: WalletId(Uuid::from_bytes(row.bytes(2)?)),
+                wallet: match row.bytes(2)? {
+                    NO_WALLET => None,
+                    wallet => Some(WalletId(Uuid::from_bytes(wallet))),
+                },
                 rail: row.text(3)?.parse().map_err(|()| bad())?,
                 currency: Currency::new(row.text(4)?).ok_or_else(bad)?,
                 amount: row.int(5)?,
                 state: HoldState::from_number(row.int(6)?).ok_or_else(bad)?,
                 direction: if row.int(7)? == 0 { Direction::Out } else { Direction::In },
+                plan: match row.opt_blob(8)? {
+                    None => None,
+                    Some(plan) => Some(LedgerReserved::from_compact(plan).map_err(|_| bad())?),
+                },
             };
             Ok(((row.int(0)?, row.int(1)?), hold))
         })?;

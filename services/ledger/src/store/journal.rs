@@ -366,13 +366,15 @@ fn transaction(
         Role::In(Rail::Card) => "card-payment",
         Role::Out(_) | Role::In(_) | Role::Settlement(_) if debited => "payout",
         Role::Out(_) | Role::In(_) | Role::Settlement(_) => "top-up",
+        // What a rail did not give back to who paid.
+        Role::Transit => "top-up",
         Role::Adjustments => "adjustment",
     };
     let status = match hold.and_then(HoldState::from_number) {
         None | Some(HoldState::Posted | HoldState::Returned) => "completed",
-        Some(HoldState::Open) => "pending",
+        Some(HoldState::Open | HoldState::Waiting) => "pending",
         Some(HoldState::Voided) => "failed",
-        Some(HoldState::Canceled) => "canceled",
+        Some(HoldState::Canceled | HoldState::Dropped) => "canceled",
     };
     let amount = if debited { -row.amount } else { row.amount };
     let line = if debited { row.id } else { row.id + 1 };

@@ -349,10 +349,13 @@ fn check_hold(hold: &HoldRow, found: Steps, findings: &mut Findings) {
     let (posted, voided) = match hold.state {
         Some(HoldState::Open) => (0, 0),
         Some(HoldState::Posted | HoldState::Returned) => (hold.amount, 0),
+        Some(HoldState::Waiting | HoldState::Dropped) => (0, 0),
         Some(HoldState::Voided | HoldState::Canceled) => (0, hold.amount),
         None => (-1, -1),
     };
-    let agrees = (found.held, found.posted, found.voided) == (hold.amount, posted, voided);
+    let begun = !matches!(hold.state, Some(HoldState::Waiting | HoldState::Dropped));
+    let held = if begun { hold.amount } else { 0 };
+    let agrees = (found.held, found.posted, found.voided) == (held, posted, voided);
     findings.check(agrees, || {
         let transfer = contracts::ids::TransferId::from_parts(hold.id >> 8, hold.tail);
         format!(
@@ -378,7 +381,8 @@ fn held_iff_open(
         for hold in &page {
             let found = steps.remove(&(hold.id & !0x3f, hold.tail)).unwrap_or_default();
             check_hold(hold, found, &mut findings);
-            if hold.state == Some(HoldState::Open) {
+            // What is in transit is in no wallet.
+            if hold.state == Some(HoldState::Open) && hold.wallet.iter().any(|byte| *byte != 0) {
                 let sums = open.entry(hold.wallet.clone()).or_default();
                 sums[usize::from(hold.inbound)] += i128::from(hold.amount);
             }

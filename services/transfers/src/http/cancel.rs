@@ -15,7 +15,7 @@ use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Platform, Work};
 use super::show::cancellation;
 use crate::{
     Transfers,
-    domain::{Mark, is_final},
+    domain::{Legs, Mark, is_final},
     store::{self, CancellationStatus, Record},
 };
 
@@ -143,7 +143,11 @@ fn cancel(
     let event = TransferCancelRequested {
         transfer_id: record.id,
         cancellation_id: id,
-        rail: record.parties.outside().map(|(_, rail)| rail),
+        rail: record.parties.rail(),
+        destination_rail: match record.parties.legs() {
+            Legs::Two => record.parties.destination.party.rail(),
+            Legs::None | Legs::One(_) => None,
+        },
     };
     let shard = work.shard_of(bucket);
     let place = work.emit_traced(record.id.row(), shard, &event, command.trace);

@@ -392,7 +392,7 @@ fn accept(work: &mut Work<'_, '_>, command: &NewTransfer) -> Record {
     };
     let shard = work.shard_of(bucket);
     let place = work.emit_traced(id.row(), shard, &event, command.trace);
-    let mut trail = Trail::with_room(parties.outside().is_some());
+    let mut trail = Trail::with_room(parties.rail().is_some());
     trail.push(Mark::new("transfers", place));
     Record {
         id,

@@ -17,7 +17,7 @@ use runtime::{Answer, Answered, Ask, Platform};
 use super::details;
 use crate::{
     Transfers,
-    domain::{Progress, Side},
+    domain::Side,
     store::{self, Filter, Record},
 };
 
@@ -106,10 +106,16 @@ impl Transfers {
     pub async fn show(&self, platform: &Platform, record: &Record) -> Result<Transfer, Refusal> {
         let mut shown = self.show_many(platform, std::slice::from_ref(record)).await?;
         let mut transfer = shown.pop().expect("one record gives one transfer");
-        if let Some((_, rail)) = record.parties.outside()
-            && record.progress.status == TransferStatus::Pending
-        {
-            transfer.waiting = waiting(platform, rail, record.id).await;
+        if record.progress.status == TransferStatus::Pending {
+            let sides = [&record.parties.source, &record.parties.destination];
+            let mut rails: Vec<Rail> = sides.iter().filter_map(|side| side.party.rail()).collect();
+            rails.dedup();
+            // Of two legs, the one that is under way answers.
+            for rail in rails {
+                if transfer.waiting.is_none() {
+                    transfer.waiting = waiting(platform, rail, record.id).await;
+                }
+            }
         }
         Ok(transfer)
     }
@@ -184,7 +190,7 @@ fn transfer(
 ) -> Transfer {
     let progress = &record.progress;
     let extra = record.extra.clone().unwrap_or_default();
-    let shown = |side: &Side| party(platform, record.id, side, progress, behind);
+    let shown = |side: &Side| party(platform, record, side, behind);
     let failure = progress.detail.failure.filter(|_| progress.status == TransferStatus::Failed);
     Transfer {
         transfer_id: record.id,
@@ -200,17 +206,18 @@ fn transfer(
         foreign_id: extra.foreign_id,
         cancellations,
         waiting: None,
+        given_back: details::given_back(progress),
         needs_attention: progress.detail.alarm,
     }
 }
 
 fn party(
     platform: &Platform,
-    transfer: TransferId,
+    record: &Record,
     side: &Side,
-    progress: &Progress,
     behind: &Behind,
 ) -> TransferParty {
+    let (transfer, parties, progress) = (record.id, &record.parties, &record.progress);
     let account_id = side.party.account_id();
     let known = platform.access().account(account_id);
     let account = TransferAccount {
@@ -219,7 +226,8 @@ fn party(
         display_name: known.map(|known| known.display_name.clone()).unwrap_or_default(),
     };
     let on = |rail| side.party.rail() == Some(rail);
-    let instant = on(Rail::Rtp).then(|| details::instant(transfer, progress));
+    let leg = details::leg(parties, side, progress);
+    let instant = on(Rail::Rtp).then(|| details::instant(transfer, &leg, progress));
     TransferParty {
         payment_method_id: side.method,
         payment_method_type: side.kind.as_str().to_owned(),
@@ -229,7 +237,7 @@ fn party(
         card: behind.cards.get(&side.method).cloned(),
         instant_bank_details: instant.clone(),
         rtp_details: instant,
-        card_details: on(Rail::Card).then(|| details::card(progress)),
-        ach_details: on(Rail::Ach).then(|| details::ach(progress)),
+        card_details: on(Rail::Card).then(|| details::card(&leg, progress)),
+        ach_details: on(Rail::Ach).then(|| details::ach(&leg, progress)),
     }
 }

@@ -12,7 +12,7 @@ use runtime::Stored;
 use store::{Engine, Result, Sql, Tx, Value};
 
 use super::{Indexes, Record, corrupt, load_many};
-use crate::domain::{Decision, End, Input, Progress, decide, is_final, may_follow};
+use crate::domain::{Decision, Input, Legs, Progress, decide, is_final, may_follow};
 
 static FIRST_PAGE: Sql =
     Sql::new("SELECT id, tail FROM transfers_transfer ORDER BY bucket, id, tail LIMIT 5000");
@@ -114,10 +114,12 @@ fn told(stored: &Stored) -> Result<Told> {
             Told::Input(Input::Refused(LedgerRefused::from_compact(payload).map_err(bad)?.reason))
         }
         LedgerPosted::KIND => {
-            Told::Input(Input::Books(LedgerPosted::from_compact(payload).map_err(bad)?.state))
+            let posted = LedgerPosted::from_compact(payload).map_err(bad)?;
+            Told::Input(Input::Books(posted.leg, posted.state, posted.undone))
         }
         RailOutcome::KIND => {
-            Told::Input(Input::Rail((&RailOutcome::from_compact(payload).map_err(bad)?).into()))
+            let outcome = RailOutcome::from_compact(payload).map_err(bad)?;
+            Told::Input(Input::Rail(outcome.leg, (&outcome).into()))
         }
         _ => Told::Other,
     })
@@ -136,7 +138,7 @@ fn tale(tx: &mut Tx<'_>, record: &Record, read: &mut ReadEvent<'_>) -> Result<Ve
 pub fn statuses_expected(tx: &mut Tx<'_>, read: &mut ReadEvent<'_>) -> Result<Checked> {
     let mut faults = Vec::new();
     let counted = each_record(tx, |tx, record| {
-        let outside = record.parties.outside().map(|(end, _)| end);
+        let legs = record.parties.legs();
         let mut inputs = Vec::new();
         for told in tale(tx, record, read)? {
             match told {
@@ -147,7 +149,7 @@ pub fn statuses_expected(tx: &mut Tx<'_>, read: &mut ReadEvent<'_>) -> Result<Ch
                 _ => {}
             }
         }
-        let expected = replay(&inputs, outside);
+        let expected = replay(&inputs, legs);
         let found = &record.progress;
         if expected.status != found.status {
             let (is, due) = (found.status.as_str(), expected.status.as_str());
@@ -171,9 +173,9 @@ pub fn statuses_expected(tx: &mut Tx<'_>, read: &mut ReadEvent<'_>) -> Result<Ch
     Ok((counted, faults))
 }
 
-fn replay(inputs: &[Input], outside: Option<End>) -> Progress {
+fn replay(inputs: &[Input], legs: Legs) -> Progress {
     inputs.iter().fold(Progress::created(), |state, input| {
-        match decide(&state, outside, input, Timestamp(0)) {
+        match decide(&state, legs, input, Timestamp(0)) {
             Decision::Done(next) => next,
             Decision::AlreadyDone | Decision::Alarm(_) => state,
         }
