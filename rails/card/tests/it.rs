@@ -85,6 +85,7 @@ impl Commit<AskToCancel> for Transfers {
                 transfer_id: *transfer,
                 cancellation_id: CancellationId::from_parts(1, 1),
                 rail: Some(Rail::Card),
+                destination_rail: None,
             };
             work.emit(transfer.row(), work.shard_of(transfer.bucket()), &event);
         }

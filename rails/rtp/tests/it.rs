@@ -88,6 +88,7 @@ impl Commit<AskToCancel> for Transfers {
                 transfer_id: *transfer,
                 cancellation_id: CancellationId::from_parts(1, 1),
                 rail: Some(Rail::Rtp),
+                destination_rail: None,
             };
             work.emit(transfer.row(), work.shard_of(transfer.bucket()), &event);
         }

@@ -335,9 +335,7 @@ impl Movement {
                     ]
                 }
             }
-            Self::GiveBack => {
-                const { &[row(Step::GiveBack, 0, Source, Destination, Posted)] }
-            }
+            Self::GiveBack => const { &[row(Step::GiveBack, 0, Source, Destination, Posted)] },
             Self::Fund => const { &[row(Step::Post, 0, Adjustments, Destination, Posted)] },
         }
     }

@@ -8,8 +8,8 @@ use contracts::{
     accounts::CapabilityUpdated,
     ids::{AccountId, PaymentMethodId, WalletId, default_wallet},
     ledger::{
-        HopStep, LedgerHop, LedgerPosted, LedgerRefused, LedgerReserved, PostedState,
-        RefusedReason, WalletCreated,
+        HopStep, LedgerHop, LedgerRefused, LedgerReserved, PostedState, RefusedReason,
+        WalletCreated,
     },
     rails::{Direction, Rail},
     transfers::{Party, TransferCreated},
@@ -20,9 +20,7 @@ use legs::posted;
 
 use crate::{
     Ledger,
-    domain::{
-        Ask, Decision, HoldState, Known, Movement, Place, Places, Role, decide,
-    },
+    domain::{Ask, Decision, HoldState, Known, Movement, Place, Places, Role, decide},
     store::{Books, Hold, NewWallet, Origin},
 };
 
@@ -339,8 +337,7 @@ fn say_moved(work: &mut Work<'_, '_>, event: &Delivered<TransferCreated>, reques
     let (data, row, home) = (&event.data, request.origin.row, request.origin.shard);
     match &request.road {
         Road::Near(_) => {
-            let posted =
-                posted(data.transfer_id, 0, PostedState::Posted);
+            let posted = posted(data.transfer_id, 0, PostedState::Posted);
             work.emit_traced(row, home, &posted, event.trace);
         }
         Road::Far(shard) => {

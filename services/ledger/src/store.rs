@@ -223,7 +223,8 @@ static NEW_HOLD: Insert<10> = Insert::new(
     ],
     OnConflict::None,
 );
-const HOLD: &[&str] = &["id", "tail", "wallet", "rail", "currency", "amount", "state", "inbound", "plan"];
+const HOLD: &[&str] =
+    &["id", "tail", "wallet", "rail", "currency", "amount", "state", "inbound", "plan"];
 static HOLDS: Select<3> = Select::new("ledger_hold", HOLD, THREE);
 static HOLD_STATE: Update<4, 1> = Update::new(
     "ledger_hold",

@@ -44,7 +44,8 @@ impl Holds {
         let mut keys: BTreeSet<HoldKey> =
             legs.iter().map(|(transfer, leg)| hold_key(*transfer, *leg)).collect();
         let mut found = books.load_holds(work.tx, &keys)?;
-        let through = |key: &HoldKey| found.get(&(key.1, key.2)).is_some_and(|hold| hold.wallet.is_none());
+        let through =
+            |key: &HoldKey| found.get(&(key.1, key.2)).is_some_and(|hold| hold.wallet.is_none());
         let others: BTreeSet<HoldKey> = legs
             .iter()
             .filter(|(transfer, leg)| through(&hold_key(*transfer, *leg)))
@@ -131,7 +132,8 @@ impl Handle<RailOutcome> for Ledger {
             .0
             .values()
             .filter_map(|(_, hold)| {
-                let owner = || hold.plan.as_ref().map(|plan| default_wallet(plan.source_account_id));
+                let owner =
+                    || hold.plan.as_ref().map(|plan| default_wallet(plan.source_account_id));
                 hold.wallet.or_else(owner)
             })
             .collect();
@@ -227,9 +229,7 @@ impl Leg<'_> {
         let places = match movement {
             // What is taken back after it went through, and what no rail takes, is who paid's.
             Movement::ReturnIn => places.with(Place::Destination, wallet),
-            Movement::GiveBack => {
-                places.with(Place::Source, here).with(Place::Destination, wallet)
-            }
+            Movement::GiveBack => places.with(Place::Source, here).with(Place::Destination, wallet),
             _ => places.with(Place::Source, here).with(Place::Destination, here),
         };
         let ask = Ask { movement, places, amount: hold.amount, currency: hold.currency };

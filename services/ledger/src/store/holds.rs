@@ -24,20 +24,26 @@ impl Books {
         }
         let plans: Vec<Option<Vec<u8>>> =
             holds.iter().map(|(_, hold)| hold.plan.as_ref().map(Event::to_compact)).collect();
-        tx.insert_many(&NEW_HOLD, holds.iter().zip(&plans), |(((bucket, id, tail), hold), plan)| {
-            [
-                (*id).into(),
-                (*tail).into(),
-                (*bucket).into(),
-                Value::Blob(hold.wallet.as_ref().map_or(&NO_WALLET, WalletId::as_bytes)),
-                Value::Text(hold.rail.service()),
-                Value::Text(hold.currency.as_str()),
-                hold.amount.into(),
-                hold.state.number().into(),
-                inbound(hold.direction),
-                plan.as_deref().map_or(Value::Null, Value::Blob),
-            ]
-        })?;
+        tx.insert_many(
+            &NEW_HOLD,
+            holds.iter().zip(&plans),
+            |(((bucket, id, tail), hold), plan)| {
+                [
+                    (*id).into(),
+                    (*tail).into(),
+                    (*bucket).into(),
+                    Value::Blob(
+                        hold.wallet.as_ref().map_or(&NO_WALLET[..], |wallet| wallet.as_bytes()),
+                    ),
+                    Value::Text(hold.rail.service()),
+                    Value::Text(hold.currency.as_str()),
+                    hold.amount.into(),
+                    hold.state.number().into(),
+                    inbound(hold.direction),
+                    plan.as_deref().map_or(Value::Null, Value::Blob),
+                ]
+            },
+        )?;
         Ok(())
     }
     /// The holds with these keys, by (id, tail).

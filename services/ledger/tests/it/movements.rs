@@ -221,6 +221,7 @@ fn delivered_twice(bed: &Bed) {
         transfer_id: made[0].transfer_id,
         cancellation_id: CancellationId(from_parts(1, 1)),
         rail: None,
+        destination_rail: None,
     };
     harness.emit(vec![cancel.clone(), cancel]);
     harness.settle();

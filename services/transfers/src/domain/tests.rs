@@ -10,7 +10,7 @@ use contracts::{
 };
 
 use super::{
-    Decision, End, Input, Mark, MethodType, Parties, Progress, RailWord, Side, Trail, decide,
+    Decision, End, Input, Legs, Mark, MethodType, Parties, Progress, RailWord, Side, Trail, decide,
     is_final, may_follow,
 };
 
@@ -23,15 +23,18 @@ fn word(state: RailState) -> Input {
         RailState::Canceled => (None, None),
         RailState::Returned => (code("R01"), None),
     };
-    Input::Rail(RailWord {
-        rail: Rail::Rtp,
-        state,
-        network_code,
-        failure_code,
-        reference: None,
-        stage: None,
-        reason: None,
-    })
+    Input::Rail(
+        0,
+        RailWord {
+            rail: Rail::Rtp,
+            state,
+            network_code,
+            failure_code,
+            reference: None,
+            stage: None,
+            reason: None,
+        },
+    )
 }
 
 fn input(name: &str) -> Input {
@@ -41,19 +44,19 @@ fn input(name: &str) -> Input {
         "no-wallet" => Input::Refused(RefusedReason::NoSuchWallet),
         "overflow" => Input::Refused(RefusedReason::Overflow),
         "called-off" => Input::Refused(RefusedReason::Canceled),
-        "posted" => Input::Books(PostedState::Posted),
-        "voided" => Input::Books(PostedState::Voided),
-        "reversed" => Input::Books(PostedState::Reversed),
+        "posted" => Input::Books(0, PostedState::Posted, None),
+        "voided" => Input::Books(0, PostedState::Voided, None),
+        "reversed" => Input::Books(0, PostedState::Reversed, None),
         "on-its-way" => word(RailState::Pending),
         "accepted" => word(RailState::Accepted),
         "rejected" => word(RailState::Rejected),
         "canceled" => word(RailState::Canceled),
         "returned" => word(RailState::Returned),
         "corrected" => match word(RailState::Accepted) {
-            Input::Rail(word) => {
+            Input::Rail(leg, word) => {
                 let code = |text: &str| Some(text.to_owned());
                 let (network_code, stage) = (code("C01"), code("corrected"));
-                Input::Rail(RailWord { network_code, stage, ..word })
+                Input::Rail(leg, RailWord { network_code, stage, ..word })
             }
             _ => unreachable!(),
         },
@@ -62,13 +65,13 @@ fn input(name: &str) -> Input {
 }
 
 /// Applies inputs in order; the last state, the ways that it went, and how many alarms rang.
-fn run(inputs: &[&str], outside: Option<End>) -> (Progress, Vec<TransferStatus>, usize) {
+fn run(inputs: &[&str], legs: Legs) -> (Progress, Vec<TransferStatus>, usize) {
     let mut state = Progress::created();
     let mut ways = vec![state.status];
     let mut alarms = 0;
     for (now, name) in inputs.iter().enumerate() {
         let now = Timestamp(i64::try_from(now).unwrap() + 1);
-        match decide(&state, outside, &input(name), now) {
+        match decide(&state, legs, &input(name), now) {
             Decision::Done(next) => {
                 if next.status != state.status {
                     assert!(may_follow(state.status, next.status), "{inputs:?}");
@@ -132,13 +135,13 @@ fn every_order_between_topics_has_the_same_end() {
         let [ledger, rail, outside, status, reason, code] = columns[..] else { panic!("{line}") };
         let ledger: Vec<&str> = ledger.split_whitespace().collect();
         let rail: Vec<&str> = rail.split_whitespace().collect();
-        let outside = match outside {
-            "source" => Some(End::Source),
-            "destination" => Some(End::Destination),
-            _ => None,
+        let legs = match outside {
+            "source" => Legs::One(End::Source),
+            "destination" => Legs::One(End::Destination),
+            _ => Legs::None,
         };
         for order in interleaved(&ledger, &rail) {
-            let (state, ways, alarms) = run(&order, outside);
+            let (state, ways, alarms) = run(&order, legs);
             let failure = state.detail.failure.map_or("-", |failure| failure.as_str());
             let network = state.detail.rail.as_ref().and_then(|word| word.network_code.as_deref());
             let found = (state.status.as_str(), failure, network.unwrap_or("-"), alarms);
@@ -158,10 +161,10 @@ fn everything_said_twice_changes_nothing() {
         let mut columns = line.split('|');
         let mut said: Vec<&str> = columns.next().unwrap().split_whitespace().collect();
         said.extend(columns.next().unwrap().split_whitespace());
-        let outside = Some(End::Destination);
-        let (mut once, ways, _) = run(&said, outside);
+        let legs = Legs::One(End::Destination);
+        let (mut once, ways, _) = run(&said, legs);
         let twice: Vec<&str> = said.iter().flat_map(|name| [*name, *name]).collect();
-        let (mut again, ways_again, _) = run(&twice, outside);
+        let (mut again, ways_again, _) = run(&twice, legs);
         // The clock of a run is the number of its inputs.
         let stages = once.detail.stages.iter_mut().chain(&mut again.detail.stages);
         stages.for_each(|stage| stage.at = 0);
@@ -196,9 +199,10 @@ fn what_contradicts_an_end_is_an_alarm_and_no_write() {
     for line in ALARMS.lines().filter(|line| !line.trim().is_empty()) {
         let (before, then) = line.split_once('|').unwrap();
         let before: Vec<&str> = before.split_whitespace().collect();
-        let (state, _, alarms) = run(&before, Some(End::Destination));
+        let (state, _, alarms) = run(&before, Legs::One(End::Destination));
         assert_eq!(alarms, 0, "{line}");
-        let decision = decide(&state, Some(End::Destination), &input(then.trim()), Timestamp(99));
+        let decision =
+            decide(&state, Legs::One(End::Destination), &input(then.trim()), Timestamp(99));
         assert!(matches!(decision, Decision::Alarm(_)), "{line}: {decision:?}");
     }
 }
@@ -222,7 +226,7 @@ fn no_run_of_words_moves_a_status_back() {
     // All runs of four words: `run` asserts that each step is in the table.
     for number in 0..NAMES.len().pow(4) {
         let pick = |place: u32| NAMES[number / NAMES.len().pow(place) % NAMES.len()];
-        let (state, ways, _) = run(&[pick(0), pick(1), pick(2), pick(3)], Some(End::Source));
+        let (state, ways, _) = run(&[pick(0), pick(1), pick(2), pick(3)], Legs::One(End::Source));
         assert_eq!(ways.last(), Some(&state.status));
     }
 }

@@ -6,9 +6,7 @@ use contracts::{
     Timestamp,
     ids::TransferId,
     rails::{Rail, RailState},
-    transfers::{
-        AchCode, AchDetails, CardDetails, GivenBack, InstantBankDetails, TransferStatus,
-    },
+    transfers::{AchCode, AchDetails, CardDetails, GivenBack, InstantBankDetails, TransferStatus},
 };
 
 use crate::domain::{Legs, Parties, Progress, RailWord, Side};
@@ -92,11 +90,7 @@ pub fn ach(leg: &Leg<'_>, progress: &Progress) -> AchDetails {
 }
 
 /// What the instant rail did with a transfer.
-pub fn instant(
-    transfer: TransferId,
-    leg: &Leg<'_>,
-    progress: &Progress,
-) -> InstantBankDetails {
+pub fn instant(transfer: TransferId, leg: &Leg<'_>, progress: &Progress) -> InstantBankDetails {
     let word = leg.word;
     let code = word.and_then(|word| word.network_code.clone());
     let unsent = matches!(progress.status, TransferStatus::Failed | TransferStatus::Canceled);

@@ -211,12 +211,7 @@ fn transfer(
     }
 }
 
-fn party(
-    platform: &Platform,
-    record: &Record,
-    side: &Side,
-    behind: &Behind,
-) -> TransferParty {
+fn party(platform: &Platform, record: &Record, side: &Side, behind: &Behind) -> TransferParty {
     let (transfer, parties, progress) = (record.id, &record.parties, &record.progress);
     let account_id = side.party.account_id();
     let known = platform.access().account(account_id);

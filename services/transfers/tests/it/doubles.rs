@@ -218,7 +218,11 @@ impl Handle<TransferCreated> for Ledger {
                 }
                 Party::Wallet { .. } => {
                     let state = PostedState::Posted;
-                    work.emit(*key, shard, &LedgerPosted { transfer_id, leg: 0, state });
+                    work.emit(
+                        *key,
+                        shard,
+                        &LedgerPosted { transfer_id, leg: 0, state, undone: None },
+                    );
                 }
                 Party::External { payment_method_id, version, rail, .. } => {
                     let reserved = LedgerReserved {
@@ -257,7 +261,7 @@ impl Handle<RailOutcome> for Ledger {
             if data.reference.as_deref() != Some("by hand") {
                 let shard = work.shard_of(data.transfer_id.bucket());
                 let transfer_id = data.transfer_id;
-                work.emit(*key, shard, &LedgerPosted { transfer_id, leg: 0, state });
+                work.emit(*key, shard, &LedgerPosted { transfer_id, leg: 0, state, undone: None });
             }
         }
         Ok(())

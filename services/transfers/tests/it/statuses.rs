@@ -19,7 +19,7 @@ async fn say(harness: &Harness, transfer: TransferId, state: RailState, by_hand:
 }
 
 async fn book(harness: &Harness, transfer_id: TransferId, state: PostedState) {
-    let event = LedgerPosted { transfer_id, leg: 0, state };
+    let event = LedgerPosted { transfer_id, leg: 0, state, undone: None };
     let events = vec![(transfer_id.row(), transfer_id.bucket(), event)];
     harness.running.platform.commit(Book(events)).await.unwrap();
 }
