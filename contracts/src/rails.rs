@@ -1,5 +1,7 @@
 //! What a rail tells the others: the outcome of one leg.
 
+mod ach;
+
 use std::{fmt, str::FromStr};
 
 use schemars::JsonSchema;
@@ -9,6 +11,11 @@ use crate::{
     Access, Body, NoBody, NoPath, NoQuery, Refusal, endpoint, event,
     ids::{PaymentMethodId, TransferId},
     transfers::Waiting,
+};
+
+pub use ach::{
+    AchCutOff, AchException, AchFile, AchFileDecision, AchFilePath, CutOffAch, DecideAchFile,
+    GetAchWaiting, ListAchExceptions, ListAchFiles,
 };
 
 /// The payment rails. Its name is the service's name, its folder and its topic.

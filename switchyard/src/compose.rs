@@ -32,7 +32,18 @@ pub struct Plan {
     pub rtp_participant: Option<String>,
     /// Where the card host listens; without one the rail waits.
     pub card_host: Option<String>,
+    /// The bank that takes ACH files; without one the rail waits.
+    pub ach: Option<AchPlan>,
     pub clock: Clock,
+}
+
+/// How to reach the bank.
+pub struct AchPlan {
+    /// `HOST:PORT` of its SFTP server.
+    pub address: String,
+    /// The fingerprint of its host key: `SHA256:...`.
+    pub host_key: String,
+    pub client_key: ach::ClientKey,
 }
 
 /// An opened store with its one writer.
@@ -56,10 +67,27 @@ fn services(
         payment_methods::service(payment_methods::Config { sandbox, sealing_key: sealing }).wire(),
         transfers::service(store).wire(),
         webhooks::service(store).wire(),
+        ach::service(ach_settings(plan)).map_err(Failure::CouldNotRun)?.wire(),
         card::service(card_settings(plan)).map_err(Failure::CouldNotRun)?.wire(),
         rtp::service(rtp_settings(plan)).map_err(Failure::CouldNotRun)?.wire(),
         dashboard::service().wire(),
     ])
+}
+
+/// The ACH rail's settings. Without a bank nobody answers at its address, and what is for this rail
+/// waits as `pending` with that reason.
+fn ach_settings(plan: &Plan) -> ach::Config {
+    let mut settings = match &plan.ach {
+        Some(bank) => {
+            let (host_key, client_key) = (bank.host_key.clone(), bank.client_key.clone());
+            ach::Config::sandbox(bank.address.clone(), Some(host_key), client_key)
+        }
+        None => ach::Config::sandbox(NO_HOST.to_owned(), None, ach::ClientKey::new(&[0; 32])),
+    };
+    if !plan.fast {
+        settings.at_true_pace();
+    }
+    settings
 }
 
 /// The card rail's settings. Without a host nobody answers at its address, and what is for this rail
@@ -129,6 +157,7 @@ fn unstarted(store: &Store) -> Outcome<Vec<Wiring>> {
         shards: 1,
         rtp_participant: None,
         card_host: None,
+        ach: None,
         clock: Clock::system(),
     };
     services(store, &plan, payment_methods::SealingKey::new(&[0; 32]))

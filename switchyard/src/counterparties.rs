@@ -13,14 +13,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    cli,
+    cli, compose,
     exit::{Context, Outcome},
     moment,
 };
 
+/// The key with which the ACH rail logs in at the bank, in the data directory.
+const ACH_KEY: &str = "ach.key";
+
 /// The running counterparties and the clock that they share with the platform.
 pub struct Counterparties {
     sandbox: Sandbox,
+    ach_key: ach::ClientKey,
     clock: Clock,
     /// Where the clock's offset is kept, so that business time never goes back.
     clock_file: PathBuf,
@@ -74,21 +78,23 @@ impl Counterparties {
             cli::Pace::Real => Pace::Real,
         };
         let business = clock.clone();
+        let ach_key = ach::ClientKey::load_or_create(&data.join(ACH_KEY)).context("the ACH key")?;
+        let mut ach_host_seed = [0; 32];
+        runtime::Ids::system(0).secret(&mut ach_host_seed);
         let config = sandbox::Config {
             dir: data.to_owned(),
             rtp_listen: ([127, 0, 0, 1], 0).into(),
             card_listen: ([127, 0, 0, 1], 0).into(),
             callback_url: Some(callback),
-            // There is no bank before there is a rail that is its client.
             ach_listen: ([127, 0, 0, 1], 0).into(),
-            ach_client_key: None,
-            ach_host_seed: [0; 32],
+            ach_client_key: Some(ach_key.public()),
+            ach_host_seed,
             keep_wire: run.keep_wire,
             clock: Arc::new(move || business.now().0),
             timings: Timings::of(pace),
         };
         let sandbox = Sandbox::start(config).await.context("the sandbox cannot start")?;
-        Ok(Self { sandbox, clock: clock.clone(), clock_file })
+        Ok(Self { sandbox, ach_key, clock: clock.clone(), clock_file })
     }
     /// Where the RTP participant takes messages.
     pub fn rtp_url(&self) -> String {
@@ -97,6 +103,14 @@ impl Counterparties {
     /// Where the card host listens.
     pub fn card_address(&self) -> String {
         self.sandbox.card_address.to_string()
+    }
+    /// How to reach the bank.
+    pub fn bank(&self) -> Option<compose::AchPlan> {
+        Some(compose::AchPlan {
+            address: self.sandbox.ach_address?.to_string(),
+            host_key: self.sandbox.ach_host_key.clone()?,
+            client_key: self.ach_key.clone(),
+        })
     }
     /// Stops them.
     pub async fn stop(self) {

@@ -63,6 +63,7 @@ impl Site {
             shards: options.shards,
             rtp_participant: counterparties.as_ref().map(|theirs| theirs.rtp_url()),
             card_host: counterparties.as_ref().map(|theirs| theirs.card_address()),
+            ach: counterparties.as_ref().and_then(|theirs| theirs.bank()),
             clock: clock.clone(),
         };
         let running = {

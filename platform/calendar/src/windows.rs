@@ -49,6 +49,9 @@ enum Pace {
 /// The fast pace: a cut-off every two seconds, and settlement two seconds after it.
 const FAST_MICROS: i64 = 2_000_000;
 
+/// FedACH closes each window half an hour after our cut-off.
+const CLOSES_AFTER_MICROS: i64 = 30 * 60 * 1_000_000;
+
 /// When standard entries settle: the Federal Reserve's 8:30.
 const STANDARD_SETTLES: TimeOfDay = TimeOfDay::new(8, 30).expect("a time of day");
 
@@ -116,6 +119,31 @@ impl Windows {
                 })
             }
         }
+    }
+
+    /// The cut-off of an entry that was collected at one moment and goes at another: its own, unless
+    /// that is over for so long that the banks take no file of it any more.
+    pub fn cutoff_of(&self, collected: Timestamp, now: Timestamp, kind: Kind) -> Cutoff {
+        let own = self.next_cutoff(collected, kind);
+        if now <= self.closes(&own) { own } else { self.next_cutoff(now, kind) }
+    }
+
+    /// When a file of a cut-off settles that was sent at a moment: as the cut-off says, if it was
+    /// sent before the banks' own deadline.
+    pub fn settles(&self, cutoff: &Cutoff, sent: Timestamp, kind: Kind) -> Timestamp {
+        match &self.0 {
+            Pace::Fast => cutoff.settles_at.max(sent.plus_micros(FAST_MICROS)),
+            Pace::Banking { .. } if sent <= self.closes(cutoff) => cutoff.settles_at,
+            Pace::Banking { .. } => self.next_cutoff(sent, kind).settles_at.max(cutoff.settles_at),
+        }
+    }
+
+    /// The banks' own deadline after a cut-off.
+    fn closes(&self, cutoff: &Cutoff) -> Timestamp {
+        cutoff.at.plus_micros(match &self.0 {
+            Pace::Fast => FAST_MICROS,
+            Pace::Banking { .. } => CLOSES_AFTER_MICROS,
+        })
     }
 
     /// When a hold of so many banking days after a settlement ends: on the morning of the last of

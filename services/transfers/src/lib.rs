@@ -17,7 +17,7 @@ use contracts::{
     ids::TransferId,
     ledger::{LedgerPosted, LedgerRefused, LedgerReserved},
     payment_methods::ResolvePaymentMethods,
-    rails::{GetCardWaiting, GetRtpWaiting, RailOutcome},
+    rails::{GetAchWaiting, GetCardWaiting, GetRtpWaiting, RailOutcome},
     transfers::{
         CreateCancellation, CreateTransfer, GetCancellation, GetTimeline, GetTransfer,
         ListCancellations, ListTransferEvents, ListTransfers, TransferCancelRequested,
@@ -68,6 +68,7 @@ pub fn service(on: &::store::Store) -> Service<Transfers> {
         .emits::<TransferCancelRequested>()
         .calls::<ResolvePaymentMethods>()
         .calls::<GetRtpWaiting>()
+        .calls::<GetAchWaiting>()
         .calls::<GetCardWaiting>()
         .starts(|state, tx| Ok(state.indexes.restore(tx)?))
         .merges(|state, tx, _| state.indexes.merge(tx))

@@ -119,6 +119,18 @@ fn instructions(tx: &mut Tx<'_>) -> store::Result<(Vec<Instructed>, Vec<String>)
     let (rtp, mut faults) = rtp::verify(tx)?;
     let (card, more) = card::verify(tx)?;
     faults.extend(more);
+    let (ach, more) = ach::verify(tx)?;
+    faults.extend(more);
+    let ach = ach.into_iter().filter(|one| one.leg == 0).map(|one| Instructed {
+        rail: "ach",
+        transfer: one.transfer,
+        amount: one.amount,
+        standing: match one.standing {
+            ach::Standing::Open => Standing::Open,
+            ach::Standing::Paid => Standing::Paid,
+            ach::Standing::Unpaid => Standing::Unpaid,
+        },
+    });
     let rtp = rtp.into_iter().map(|one| Instructed {
         rail: "rtp",
         transfer: one.transfer,
@@ -139,7 +151,7 @@ fn instructions(tx: &mut Tx<'_>) -> store::Result<(Vec<Instructed>, Vec<String>)
             card::Standing::Unpaid => Standing::Unpaid,
         },
     });
-    Ok((rtp.chain(card).collect(), faults))
+    Ok((rtp.chain(card).chain(ach).collect(), faults))
 }
 
 /// V10: nothing left twice, the network's word and the transfer's status agree, and the network's

@@ -6,7 +6,7 @@ use contracts::{
     Code, Endpoint, Refusal,
     ids::{AccountId, PaymentMethodId, TransferId},
     payment_methods::{BankAccount, Card, MethodWallet, ResolvePaymentMethods},
-    rails::{GetCardWaiting, GetRtpWaiting, Rail},
+    rails::{GetAchWaiting, GetCardWaiting, GetRtpWaiting, Rail},
     transfers::{
         Cancellation, GetTransfer, ListTransfers, ListTransfersQuery, Transfer, TransferAccount,
         TransferParty, TransferStatus, Waiting,
@@ -176,7 +176,7 @@ async fn waiting(platform: &Platform, rail: Rail, transfer: TransferId) -> Optio
         Some(platform.call::<E>("transfers", &path).await.ok()?.reply)
     }
     match rail {
-        Rail::Ach => None,
+        Rail::Ach => ask::<GetAchWaiting>(platform, transfer).await,
         Rail::Card => ask::<GetCardWaiting>(platform, transfer).await,
         Rail::Rtp => ask::<GetRtpWaiting>(platform, transfer).await,
     }
