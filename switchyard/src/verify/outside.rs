@@ -183,7 +183,9 @@ fn contradiction(one: &Instructed, status: Option<TransferStatus>) -> Option<Str
     let wrong = match (status, one.standing) {
         (None, _) => true,
         // A payment that is confirmed is paid before its funds are released.
-        (Some(Completed | Reversed), standing) => standing != Standing::Paid,
+        (Some(Completed), standing) => standing != Standing::Paid,
+        // What an ACH return brought back is not paid any more.
+        (Some(Reversed), standing) => standing == Standing::Open,
         (Some(Failed | Canceled), standing) => standing != Standing::Unpaid,
         (Some(_), _) => false,
     };
