@@ -4,6 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod it {
+    mod bank;
+    mod cuts;
+    mod faults;
+    mod inbound;
     mod life;
+    pub mod proxy;
+    pub mod sshd;
     pub mod world;
 }

@@ -11,21 +11,33 @@ use std::{
 };
 
 use ach::{ClientKey, Config};
+use axum::{
+    body::Body,
+    http::{Request, header},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use contracts::{
     Amount, Currency, Refusal,
+    accounts::{AccountCreated, KeyCreated},
     exchanges::Exchanges,
-    ids::{AccountId, CancellationId, PaymentMethodId, TransferId},
+    ids::{AccountId, CancellationId, KeyId, PaymentMethodId, TransferId},
     ledger::LedgerReserved,
     payment_methods::{Reveal, Revealed, RevealedMethod},
-    rails::{Direction, GetAchWaiting, Rail, RailOutcome, RailState},
+    rails::{
+        AchCutOff, AchException, AchFile, Direction, GetAchWaiting, Rail, RailOutcome, RailState,
+    },
     transfers::{TransferCancelRequested, Waiting},
 };
+use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use runtime::{
     Answer, Answered, Ask, Clock, Command, Commit, Delivered, Fault, Handle, Running, Service,
     Settings, Tier, Work,
 };
 use sandbox::{Fault as Wrong, Limit, Pace, Payment, Sandbox, State, Timings};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use tower::ServiceExt;
 
 type Outcomes = Arc<Mutex<Vec<RailOutcome>>>;
 
@@ -63,6 +75,41 @@ impl Handle<RailOutcome> for Ledger {
         Ok(())
     }
 }
+
+/// Plays accounts: makes an operator's key.
+struct Accounts;
+struct Register;
+impl Command for Register {
+    const SERVICE: &'static str = "accounts";
+    const NAME: &'static str = "register";
+    type Done = ();
+}
+impl Commit<Register> for Accounts {
+    fn commit(
+        &self,
+        work: &mut Work<'_, '_>,
+        batch: &[Register],
+    ) -> Result<Vec<Result<(), Refusal>>, Fault> {
+        let account_id = AccountId::from_parts(4096, 0xaa);
+        let created = AccountCreated {
+            account_id,
+            facilitator_id: account_id,
+            display_name: "Platform".to_owned(),
+            email: None,
+            foreign_id: None,
+        };
+        work.emit(account_id.row(), 0, &created);
+        let created = KeyCreated {
+            key_id: KeyId(account_id.0),
+            account_id,
+            hash: Sha256::digest(OPERATOR).to_vec(),
+            scopes: vec!["operator".to_owned()],
+        };
+        work.emit(account_id.row(), 0, &created);
+        Ok(batch.iter().map(|_| Ok(())).collect())
+    }
+}
+const OPERATOR: &str = "operator:secret";
 
 /// Plays transfers: asks to cancel on command.
 struct Transfers;
@@ -222,6 +269,11 @@ impl World {
         let (store, mut writer) = ::store::Store::open(location, options).unwrap();
         let ledger = Arc::new(Ledger(Arc::clone(&self.outcomes)));
         let services = vec![
+            Service::new("accounts", Tier::Service, Arc::new(Accounts))
+                .commits::<Register>()
+                .emits::<AccountCreated>()
+                .emits::<KeyCreated>()
+                .wire(),
             Service::new("ledger", Tier::Service, ledger)
                 .commits::<Reserve>()
                 .handles::<RailOutcome>()
@@ -252,6 +304,7 @@ impl World {
         let entered = runtime.enter();
         let running = runtime::start(store, writer, services, settings).unwrap();
         drop(entered);
+        runtime.block_on(running.platform.commit(Register)).unwrap();
         Up { runtime, running }
     }
     pub fn transfer(&self) -> TransferId {
@@ -297,9 +350,26 @@ impl World {
     pub fn folder(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join("sandbox/ach-root").join(name)
     }
+    /// The hash of a file in `/outbound`.
+    pub fn hash(&self, name: &str) -> String {
+        hash(&std::fs::read(self.folder("outbound").join(name)).unwrap())
+    }
     /// The names in `/outbound`.
     pub fn outbound(&self) -> Vec<String> {
         names(&self.folder("outbound"))
+    }
+}
+
+pub fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Waits until something is so.
+pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let began = tokio::time::Instant::now();
+    while !so() {
+        assert!(began.elapsed() < SOON, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -317,6 +387,52 @@ impl Up {
     }
     pub fn reserve_all(&self, events: Vec<LedgerReserved>) {
         self.runtime.block_on(self.running.platform.commit(Reserve(events))).unwrap();
+    }
+    /// Asks as an operator; the status where it is no 200.
+    pub fn operate<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Result<T, u16> {
+        let asked = || {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(OPERATOR)));
+            let request = request.body(Body::from(body.to_owned())).unwrap();
+            self.runtime.block_on(async {
+                let response = self.running.public.clone().oneshot(request).await.unwrap();
+                let status = response.status().as_u16();
+                (status, response.into_body().collect().await.unwrap().to_bytes())
+            })
+        };
+        let (mut status, mut bytes) = asked();
+        // The key becomes known a moment after its event.
+        for _ in 0..500 {
+            if status != 401 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            (status, bytes) = asked();
+        }
+        if status == 200 { Ok(serde_json::from_slice(&bytes).unwrap()) } else { Err(status) }
+    }
+    pub fn files(&self) -> Vec<AchFile> {
+        self.operate("GET", "/operations/ach/files", "").unwrap()
+    }
+    pub fn exceptions(&self) -> Vec<AchException> {
+        self.operate("GET", "/operations/ach/exceptions", "").unwrap()
+    }
+    /// Makes the cut-off of what is collected, once that is so many entries.
+    pub fn cut_off(&self, entries: u64) {
+        let began = tokio::time::Instant::now();
+        let mut gone = 0;
+        while gone < entries {
+            let cut: AchCutOff = self.operate("POST", "/operations/ach/cutoff", "").unwrap();
+            gone += cut.entries;
+            assert!(began.elapsed() < SOON, "{gone} of {entries}");
+        }
     }
     pub fn cancel(&self, transfer: TransferId) {
         self.runtime.block_on(self.running.platform.commit(AskToCancel(transfer))).unwrap();
