@@ -169,12 +169,15 @@ impl Handle<TransferCancelRequested> for Ach {
         work: &mut Work<'_, '_>,
         batch: &[Delivered<TransferCancelRequested>],
     ) -> Result<(), Fault> {
-        // The first leg alone: a later one exists only once the first is paid, and then it is late.
+        // A second leg that did not begin is the ledger's to drop; one that did is ours while it waits.
         let ours = || {
-            batch
-                .iter()
-                .filter(|event| event.data.rail == Some(Rail::Ach))
-                .map(|event| Key { transfer: event.data.transfer_id, leg: 0 })
+            batch.iter().flat_map(|event| {
+                let data = &event.data;
+                let leg = |leg| Key { transfer: data.transfer_id, leg };
+                let first = (data.rail == Some(Rail::Ach)).then(|| leg(0));
+                let second = (data.destination_rail == Some(Rail::Ach)).then(|| leg(1));
+                first.into_iter().chain(second)
+            })
         };
         let there = store::load_many(work.tx, ours())?;
         let mut changes = Changes { there, ..Changes::default() };

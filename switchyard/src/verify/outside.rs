@@ -99,6 +99,7 @@ pub fn acknowledged(tx: &mut Tx<'_>, stored: u64, outside: &Outside) -> store::R
 pub struct Instructed {
     rail: &'static str,
     transfer: TransferId,
+    leg: u8,
     amount: Amount,
     standing: Standing,
 }
@@ -121,9 +122,10 @@ fn instructions(tx: &mut Tx<'_>) -> store::Result<(Vec<Instructed>, Vec<String>)
     faults.extend(more);
     let (ach, more) = ach::verify(tx)?;
     faults.extend(more);
-    let ach = ach.into_iter().filter(|one| one.leg == 0).map(|one| Instructed {
+    let ach = ach.into_iter().map(|one| Instructed {
         rail: "ach",
         transfer: one.transfer,
+        leg: one.leg,
         amount: one.amount,
         standing: match one.standing {
             ach::Standing::Open => Standing::Open,
@@ -134,6 +136,7 @@ fn instructions(tx: &mut Tx<'_>) -> store::Result<(Vec<Instructed>, Vec<String>)
     let rtp = rtp.into_iter().map(|one| Instructed {
         rail: "rtp",
         transfer: one.transfer,
+        leg: one.leg,
         amount: one.amount,
         standing: match one.standing {
             rtp::Standing::Open => Standing::Open,
@@ -144,6 +147,7 @@ fn instructions(tx: &mut Tx<'_>) -> store::Result<(Vec<Instructed>, Vec<String>)
     let card = card.into_iter().map(|one| Instructed {
         rail: "card",
         transfer: one.transfer,
+        leg: one.leg,
         amount: one.amount,
         standing: match one.standing {
             card::Standing::Open => Standing::Open,
@@ -158,11 +162,16 @@ fn instructions(tx: &mut Tx<'_>) -> store::Result<(Vec<Instructed>, Vec<String>)
 /// own books say the same.
 pub fn paid_once(tx: &mut Tx<'_>, outside: &Outside) -> store::Result<Checked> {
     let (instructions, mut faults) = instructions(tx)?;
-    for page in instructions.chunks(PAGE) {
-        let found = transfers::store::load_many(tx, page.iter().map(|one| one.transfer))?;
-        for one in page {
-            let status = found.get(&one.transfer).map(|record| record.progress.status);
-            faults.extend(contradiction(one, status));
+    let mut transfers: BTreeMap<TransferId, Vec<&Instructed>> = BTreeMap::new();
+    for one in &instructions {
+        transfers.entry(one.transfer).or_default().push(one);
+    }
+    let transfers: Vec<(TransferId, Vec<&Instructed>)> = transfers.into_iter().collect();
+    for page in transfers.chunks(PAGE) {
+        let found = transfers::store::load_many(tx, page.iter().map(|(id, _)| *id))?;
+        for (id, legs) in page {
+            let status = found.get(id).map(|record| record.progress.status);
+            faults.extend(contradiction(*id, legs, status));
         }
     }
     let counted = instructions.len() as u64;
@@ -176,53 +185,79 @@ pub fn paid_once(tx: &mut Tx<'_>, outside: &Outside) -> store::Result<Checked> {
     Ok(result)
 }
 
-/// What is wrong between an instruction and its transfer's status. An open transfer is no
+/// What is wrong between a transfer's status and how its legs stand. An open transfer is no
 /// contradiction: the news may be on its way to it.
-fn contradiction(one: &Instructed, status: Option<TransferStatus>) -> Option<String> {
+fn contradiction(
+    id: TransferId,
+    legs: &[&Instructed],
+    status: Option<TransferStatus>,
+) -> Option<String> {
     use TransferStatus::{Canceled, Completed, Failed, Reversed};
-    let wrong = match (status, one.standing) {
-        (None, _) => true,
-        // A payment that is confirmed is paid before its funds are released.
-        (Some(Completed), standing) => standing != Standing::Paid,
-        // What an ACH return brought back is not paid any more.
-        (Some(Reversed), standing) => standing == Standing::Open,
-        (Some(Failed | Canceled), standing) => standing != Standing::Unpaid,
-        (Some(_), _) => false,
+    let standing = |leg| legs.iter().find(|one| one.leg == leg).map(|one| one.standing);
+    let (first, second) = (standing(0), standing(1));
+    let is_open = legs.iter().any(|one| one.standing == Standing::Open);
+    let wrong = match status {
+        None => true,
+        Some(Completed) => {
+            first != Some(Standing::Paid) || second.is_some_and(|second| second != Standing::Paid)
+        }
+        // What a return brought back is not paid any more, and what went back another way is.
+        Some(Reversed) => is_open,
+        // A first leg that was paid is given back by a leg of its own.
+        Some(Failed | Canceled) if standing(2).is_some() => {
+            is_open || second == Some(Standing::Paid)
+        }
+        Some(Failed | Canceled) => {
+            first != Some(Standing::Unpaid) && second.is_none() || second == Some(Standing::Paid)
+        }
+        Some(_) => false,
     };
     let status = status.map_or("not stored", TransferStatus::as_str);
-    let standing = match one.standing {
-        Standing::Open => "open",
-        Standing::Paid => "paid",
-        Standing::Unpaid => "not paid",
+    let told = |one: &&Instructed| {
+        let standing = match one.standing {
+            Standing::Open => "open",
+            Standing::Paid => "paid",
+            Standing::Unpaid => "not paid",
+        };
+        format!("leg {} by {} is {standing}", one.leg, one.rail)
     };
-    wrong.then(|| format!("{} is {status}, its payment is {standing}", one.transfer))
+    let legs: Vec<String> = legs.iter().map(told).collect();
+    wrong.then(|| format!("{id} is {status}; {}", legs.join(", ")))
 }
 
-/// What is wrong between our instructions and the counterparties' books, both ways.
+/// What is wrong between our instructions and the counterparties' books, both ways: of each transfer
+/// and rail as many payments are in force there as legs are paid here, of the same amount.
 fn compared(instructions: &[Instructed], books: &[Booked]) -> Vec<String> {
+    type Of<'b> = (&'b str, TransferId);
     let mut faults = Vec::new();
-    let mut paid: BTreeMap<(&str, TransferId), Vec<&Booked>> = BTreeMap::new();
-    for booked in books.iter().filter(|booked| IN_FORCE.contains(&booked.state.as_str())) {
-        match booked.transfer_id {
-            Some(id) => paid.entry((booked.rail.as_str(), id)).or_default().push(booked),
-            None => faults.push(format!("{} {} names no transfer", booked.rail, booked.reference)),
+    let mut booked: BTreeMap<Of<'_>, Vec<&Booked>> = BTreeMap::new();
+    for one in books.iter().filter(|one| IN_FORCE.contains(&one.state.as_str())) {
+        match one.transfer_id {
+            Some(id) => booked.entry((one.rail.as_str(), id)).or_default().push(one),
+            None => faults.push(format!("{} {} names no transfer", one.rail, one.reference)),
         }
     }
+    let mut legs: BTreeMap<Of<'_>, Vec<&Instructed>> = BTreeMap::new();
     for one in instructions {
-        let theirs = paid.remove(&(one.rail, one.transfer)).unwrap_or_default();
-        let id = one.transfer;
-        match (one.standing, theirs.as_slice()) {
-            (Standing::Paid, []) => faults.push(format!("{id}: paid here, not in the books")),
-            (Standing::Unpaid, [_, ..]) => faults.push(format!("{id}: not paid here, but booked")),
-            (_, [_, _, ..]) => faults.push(format!("{id}: booked {} times", theirs.len())),
-            (_, [booked]) if booked.amount != one.amount.value => {
-                let (ours, amount) = (one.amount.value, booked.amount);
-                faults.push(format!("{id}: {amount} is booked where {ours} was instructed"));
-            }
-            _ => {}
+        legs.entry((one.rail, one.transfer)).or_default().push(one);
+    }
+    for ((rail, id), legs) in legs {
+        let theirs = booked.remove(&(rail, id)).unwrap_or_default();
+        let count = |standing| legs.iter().filter(|one| one.standing == standing).count();
+        let (paid, open) = (count(Standing::Paid), count(Standing::Open));
+        if theirs.len() < paid {
+            faults.push(format!("{id}: paid here, not in the books"));
+        } else if paid + open == 0 && !theirs.is_empty() {
+            faults.push(format!("{id}: not paid here, but booked"));
+        } else if theirs.len() > paid + open {
+            faults.push(format!("{id}: booked {} times", theirs.len()));
+        }
+        let ours = legs[0].amount.value;
+        if let Some(other) = theirs.iter().find(|one| one.amount != ours) {
+            faults.push(format!("{id}: {} is booked where {ours} was instructed", other.amount));
         }
     }
-    faults.extend(paid.keys().map(|(_, id)| format!("{id}: booked, and never instructed")));
+    faults.extend(booked.keys().map(|(_, id)| format!("{id}: booked, and never instructed")));
     faults
 }
 
@@ -235,7 +270,7 @@ mod tests {
     fn instructed(last: u8, standing: Standing) -> Instructed {
         let id = format!("019a8f3e-1c40-7000-8000-0000000000{last:02x}");
         let amount = Amount::new(100, Currency::USD);
-        Instructed { rail: "rtp", transfer: id.parse().unwrap(), amount, standing }
+        Instructed { rail: "rtp", transfer: id.parse().unwrap(), leg: 0, amount, standing }
     }
 
     fn booked(one: &Instructed, state: &str, amount: i64) -> Booked {
@@ -263,11 +298,31 @@ mod tests {
 
     #[test]
     fn a_status_and_a_payment_may_contradict() {
+        use TransferStatus::{Canceled, Completed, Failed, Pending, Reversed};
         let paid = instructed(1, Standing::Paid);
-        assert_eq!(contradiction(&paid, Some(TransferStatus::Completed)), None);
-        assert_eq!(contradiction(&paid, Some(TransferStatus::Pending)), None);
-        assert!(contradiction(&paid, Some(TransferStatus::Failed)).is_some());
-        assert!(contradiction(&paid, None).is_some());
+        let says = |legs: &[(u8, Standing)], status| {
+            let legs: Vec<Instructed> = legs
+                .iter()
+                .map(|(leg, standing)| Instructed { leg: *leg, standing: *standing, ..paid })
+                .collect();
+            let legs: Vec<&Instructed> = legs.iter().collect();
+            contradiction(paid.transfer, &legs, status).is_some()
+        };
+        use Standing::{Open, Paid, Unpaid};
+        assert!(!says(&[(0, Paid)], Some(Completed)));
+        assert!(!says(&[(0, Paid)], Some(Pending)));
+        assert!(says(&[(0, Paid)], Some(Failed)));
+        assert!(says(&[(0, Open)], Some(Failed)));
+        assert!(says(&[(0, Unpaid)], Some(Completed)));
+        assert!(says(&[(0, Open)], Some(Reversed)));
+        assert!(says(&[(0, Paid)], None));
+        // Two legs, and the way back.
+        assert!(!says(&[(0, Paid), (1, Paid)], Some(Completed)));
+        assert!(says(&[(0, Paid), (1, Unpaid)], Some(Completed)));
+        assert!(!says(&[(0, Paid), (1, Unpaid), (2, Paid)], Some(Failed)));
+        assert!(!says(&[(0, Paid), (2, Paid)], Some(Canceled)));
+        assert!(says(&[(0, Paid), (1, Paid), (2, Paid)], Some(Failed)));
+        assert!(says(&[(0, Paid), (1, Unpaid), (2, Open)], Some(Failed)));
     }
 
     #[test]

@@ -137,6 +137,17 @@ impl Api {
         }
         panic!("{id} is still {}", self.transfer_now(id).await)
     }
+    /// A transfer once this holds of it.
+    pub async fn until(&self, id: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        for _ in 0..6_000 {
+            let transfer = self.transfer_now(id).await;
+            if holds(&transfer) {
+                return transfer;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{id} is still {}", self.transfer_now(id).await)
+    }
     /// The available balance of an account's first wallet, minor units.
     pub async fn balance(&self, account: &str) -> i64 {
         let reply = self.get(&format!("/accounts/{account}/wallets")).await;

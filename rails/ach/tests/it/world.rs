@@ -130,6 +130,7 @@ impl Commit<AskToCancel> for Transfers {
                 transfer_id: *transfer,
                 cancellation_id: CancellationId::from_parts(1, 1),
                 rail: Some(Rail::Ach),
+                destination_rail: None,
             };
             work.emit(transfer.row(), work.shard_of(transfer.bucket()), &event);
         }

@@ -37,6 +37,7 @@ pub enum Standing {
 #[derive(Clone, Copy, Debug)]
 pub struct Instructed {
     pub transfer: TransferId,
+    pub leg: u8,
     pub amount: Amount,
     pub standing: Standing,
 }
@@ -64,6 +65,7 @@ pub fn verify(tx: &mut Tx<'_>) -> Result<(Vec<Instructed>, Vec<String>)> {
         let known = page.iter().filter(|one| one.state != State::Tombstone);
         all.extend(known.map(|one| Instructed {
             transfer: one.key.transfer,
+            leg: one.key.leg,
             amount: one.amount,
             standing: match one.state {
                 State::Accepted | State::Confirmed => Standing::Paid,

@@ -20,6 +20,7 @@ macro_rules! on_both {
     };
 }
 
+mod ach;
 mod bad_input;
 mod card;
 mod crashes;

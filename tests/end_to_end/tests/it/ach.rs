@@ -1,0 +1,111 @@
+//! ACH, and transfers from outside to outside: rows of the sandbox's table, with exact balances, and
+//! money that goes back where its second leg fails.
+
+use end_to_end::{Api, Process};
+use serde_json::{Value, json};
+
+/// How many payments of a transfer are in force in a counterparty's books.
+async fn in_force(api: &Api, rail: &str, transfer: &Value) -> usize {
+    let books = api.books().await;
+    let counts = |row: &&Value| {
+        let state = row["state"].as_str().unwrap();
+        row["rail"] == rail
+            && row["transferID"] == transfer["transferID"]
+            && ["accepted", "approved", "settled"].contains(&state)
+    };
+    books.iter().filter(counts).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credits_debits_returns_and_changes() {
+    let process = Process::start().await;
+    let api = process.api();
+    let had = api.balance(api.account()).await;
+    let credit =
+        async |value| api.transfer(api.wallet(), api.method(1, "ach-credit-standard"), value).await;
+    // All are on their way together; the unlucky ones come last, since they end the bank account.
+    let paid = credit(1_000).await;
+    let debit = api.transfer(api.method(0, "ach-debit-fund"), api.wallet(), 2_000).await;
+    let failed = api.transfer(api.method(0, "ach-debit-fund"), api.wallet(), 77_9901).await;
+    let corrected = credit(77_9805).await;
+    let returned = credit(77_9903).await;
+    let late = credit(77_9409).await;
+    assert_eq!(api.settled(&paid).await["status"], "completed");
+    let debit = api.settled(&debit).await;
+    assert_eq!(debit["status"], "completed", "{debit}");
+    assert_eq!(debit["source"]["achDetails"]["status"], "completed", "{debit}");
+    let failed = api.settled(&failed).await;
+    assert_eq!(failed["status"], "failed", "{failed}");
+    assert_eq!(failed["failureReason"], "source-payment-error", "{failed}");
+    assert_eq!(failed["source"]["achDetails"]["return"]["code"], "R01", "{failed}");
+    let returned = api.settled(&returned).await;
+    assert_eq!(returned["status"], "failed", "{returned}");
+    assert_eq!(returned["destination"]["achDetails"]["return"]["code"], "R03", "{returned}");
+    assert_eq!(api.settled(&corrected).await["status"], "completed");
+    let late = api.until(&late, |transfer| transfer["status"] == "reversed").await;
+    assert_eq!(late["destination"]["achDetails"]["return"]["code"], "R09", "{late}");
+    let noted =
+        |transfer: &Value| transfer["destination"]["achDetails"]["correction"]["code"] == "C05";
+    let corrected = api.until(&corrected, noted).await;
+    assert_eq!(corrected["status"], "completed", "{corrected}");
+    let moved = -1_000 + 2_000 - 77_9805;
+    assert_eq!(api.balance(api.account()).await, had + moved);
+    for transfer in [&debit, &corrected] {
+        assert_eq!(in_force(&api, "ach", transfer).await, 1, "{transfer}");
+    }
+    for transfer in [&failed, &returned, &late] {
+        assert_eq!(in_force(&api, "ach", transfer).await, 0, "{transfer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_outside_to_outside() {
+    let process = Process::start().await;
+    let api = process.api();
+    let had = api.balance(api.account()).await;
+    let lena = api.balance(api.connected(0)).await;
+    let through = async |from: &str, to: &str, value| {
+        api.transfer(api.method(0, from), api.method(1, to), value).await
+    };
+    let bank = through("ach-debit-fund", "ach-credit-standard", 3_000).await;
+    let instant = through("card-payment", "rtp-credit", 3_100).await;
+    // The second leg is refused: the first goes back on its own rail.
+    let refused = through("card-payment", "rtp-credit", 77_9518).await;
+    let lost = through("card-payment", "rtp-credit", 77_9501).await;
+    // The first leg fails: there is no second one.
+    let declined = through("card-payment", "rtp-credit", 77_9751).await;
+    let canceled = through("card-payment", "rtp-credit", 3_200).await;
+    let path = format!("/accounts/{}/transfers/{canceled}/cancellations", api.account());
+    assert_eq!(api.post(&path, &json!({})).await.status, 200);
+    let bank = api.settled(&bank).await;
+    assert_eq!(bank["status"], "completed", "{bank}");
+    assert_eq!(in_force(&api, "ach", &bank).await, 2);
+    let instant = api.settled(&instant).await;
+    assert_eq!(instant["status"], "completed", "{instant}");
+    assert_eq!(in_force(&api, "card", &instant).await, 1);
+    assert_eq!(in_force(&api, "rtp", &instant).await, 1);
+    for transfer in [refused, lost] {
+        let transfer = api.settled(&transfer).await;
+        assert_eq!(transfer["status"], "failed", "{transfer}");
+        assert_eq!(transfer["failureReason"], "destination-payment-error", "{transfer}");
+        assert_eq!(transfer["givenBack"]["status"], "completed", "{transfer}");
+        assert_eq!(in_force(&api, "rtp", &transfer).await, 0);
+        assert_eq!(in_force(&api, "card", &transfer).await, 2, "a payment and its refund");
+    }
+    let declined = api.settled(&declined).await;
+    assert_eq!(declined["failureReason"], "source-payment-error", "{declined}");
+    assert!(declined["givenBack"].is_null(), "{declined}");
+    let canceled = api.settled(&canceled).await;
+    assert_eq!(canceled["status"], "canceled", "{canceled}");
+    assert_eq!(in_force(&api, "rtp", &canceled).await, 0);
+    // No wallet saw any of it.
+    assert_eq!(api.balance(api.account()).await, had);
+    assert_eq!(api.balance(api.connected(0)).await, lena);
+    let accounts = api.get("/ledger/accounts").await.json();
+    let transit = accounts.as_array().unwrap().iter().find(|one| one["name"] == "transit");
+    let transit = transit.unwrap_or_else(|| panic!("{accounts}"));
+    assert_eq!(transit["debitsPosted"], transit["creditsPosted"], "nothing stays in transit");
+    let data = process.data();
+    let (code, out, errors) = process.command(&["verify", "--data", data.to_str().unwrap()]);
+    assert_eq!(code, 0, "{out}{errors}");
+}
