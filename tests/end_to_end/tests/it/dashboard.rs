@@ -307,7 +307,7 @@ async fn a_process_stops_at_once_though_a_page_is_live() {
         let rails = api.get("/operations/rails").await.json();
         let all = rails.as_array().unwrap();
         let rtp = all.iter().find(|rail| rail["name"] == "rtp").unwrap();
-        if rtp["circuit"]["state"] != "closed" {
+        if rtp["circuit"]["state"] != "closed" && rtp["queue"]["ready"] == 1 {
             break rtp.clone();
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
