@@ -6,6 +6,7 @@
 mod it {
     mod bank;
     mod cuts;
+    mod days;
     mod faults;
     mod inbound;
     mod life;

@@ -106,7 +106,10 @@ fn funds_are_released_at_their_time_and_once() {
     one.hear(&news("originated"));
     assert_eq!(one.due, 9_000);
     assert_eq!(one.release(8_999), None);
+    one.hear(&news("corrected"));
     let outcome = one.release(9_000).unwrap();
+    let change = (outcome.code.as_deref(), outcome.reason.as_deref());
+    assert_eq!(change, (Some("C01"), Some("Incorrect account number")), "it is not forgotten");
     assert_eq!((outcome.state, outcome.stage), (RailState::Accepted, "completed"));
     assert_eq!(one.release(9_001), None);
     assert_eq!(at(State::Claimed).release(i64::MAX), None, "the bank may not have it");

@@ -15,9 +15,9 @@ use crate::{
 
 /// Files brought in one pass.
 const FILES_MOST: usize = 64;
-/// After a moved clock the bank does what has become due meanwhile: it is looked for at the usual pace
-/// for so long, whatever is open.
-const AFTER_A_MOVE: Duration = Duration::from_secs(5);
+/// After a moved clock the bank does what has become due meanwhile: it is looked for
+/// for so long and so often, whatever is open.
+const AFTER_A_MOVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(200));
 
 pub struct Courier {
     pub(super) ach: Arc<Ach>,
@@ -28,7 +28,7 @@ pub struct Courier {
     pub(super) uploads: Pauses,
     session: Option<Session>,
     pub(super) looked: Looked,
-    /// Monotonic microseconds: the next look, and until when it is looked at the usual pace.
+    /// Monotonic microseconds: the next look, and until when it is looked often.
     next_look: u64,
     brisk_until: u64,
 }
@@ -81,7 +81,7 @@ impl Courier {
                 () = link.courier.notified() => {}
                 _ = moved.changed() => {
                     let now = platform.monotonic().micros();
-                    self.brisk_until = now + unsigned(AFTER_A_MOVE);
+                    self.brisk_until = now + unsigned(AFTER_A_MOVE.0);
                     self.next_look = now;
                 }
                 () = due => {}
@@ -102,7 +102,11 @@ impl Courier {
         let business = self.platform.clock().now().0;
         let awaits = micros(self.ach.config.returns_within);
         let recent = work.newest.is_some_and(|newest| business.saturating_sub(newest) < awaits);
-        let brisk = work.open || recent || now < self.brisk_until;
+        let look = match () {
+            () if now < self.brisk_until => AFTER_A_MOVE.1.min(self.ach.config.look),
+            () if work.open || recent => self.ach.config.look,
+            () => self.ach.config.look_idle,
+        };
         // Before the first file there is nothing that the bank could say.
         work.newest?;
         if let Some(until) = self.sessions.until(now) {
@@ -111,7 +115,7 @@ impl Courier {
         let held_back = self.uploads.until(now);
         let to_bring = !work.files.is_empty() && held_back.is_none();
         if to_bring || now >= self.next_look {
-            match self.visit(work.files, held_back.is_none(), lease, brisk).await {
+            match self.visit(work.files, held_back.is_none(), lease, look).await {
                 Ok(()) => {
                     self.sessions.succeeded();
                     self.ach.link.set_retry(None);
@@ -145,7 +149,7 @@ impl Courier {
         files: Vec<store::File>,
         brings: bool,
         lease: Lease,
-        brisk: bool,
+        look: Duration,
     ) -> Result<(), Trouble> {
         let session = match self.session.take().filter(Session::is_open) {
             Some(session) => session,
@@ -158,9 +162,7 @@ impl Courier {
         }
         if self.now() >= self.next_look {
             self.look(&session, lease).await?;
-            let config = &self.ach.config;
-            let pause = if brisk { config.look } else { config.look_idle };
-            self.next_look = self.now() + unsigned(pause);
+            self.next_look = self.now() + unsigned(look);
         }
         self.session = Some(session);
         Ok(())

@@ -146,7 +146,7 @@ impl Session {
         request: impl Future<Output = Result<T, Error>>,
     ) -> Result<Option<T>, Trouble> {
         let now = self.platform.monotonic().micros();
-        if !self.link.lease().is_some_and(|lease| now < lease.until) {
+        if self.link.lease().is_none_or(|lease| now >= lease.until) {
             return Err(Trouble::Broken("the lease on the bank's folders ran out".to_owned()));
         }
         match tokio::time::timeout(self.within, request).await {

@@ -113,38 +113,30 @@ impl Scene {
     }
 }
 
-#[test]
-fn the_wire_is_cut_at_every_piece() {
-    let mut scene = Scene::new(None);
-    let count = scene.every_cut(false);
-    scene.world.books();
-    println!("ach: {count} cuts of an upload to the sandbox's bank");
+/// All ways on one bank; `None` where there is no server to start.
+fn every_way(kill: bool, openssh: bool) {
+    let sshd = if openssh { Sshd::start() } else { None };
+    if openssh && sshd.is_none() {
+        return;
+    }
+    let mut scene = Scene::new(sshd.as_ref());
+    let count = scene.every_cut(kill);
+    if !openssh {
+        scene.world.books();
+    }
+    let bank = if openssh { "OpenSSH" } else { "the sandbox's bank" };
+    println!("ach: {count} {} in an upload to {bank}", if kill { "kills" } else { "cuts" });
     scene.end();
 }
 
+// They wait most of the time: together they take as long as one.
 #[test]
-fn the_wire_is_cut_at_every_piece_on_openssh() {
-    let Some(sshd) = Sshd::start() else { return };
-    let mut scene = Scene::new(Some(&sshd));
-    let count = scene.every_cut(false);
-    println!("ach: {count} cuts of an upload to OpenSSH");
-    scene.end();
-}
-
-#[test]
-fn the_process_is_killed_at_every_piece() {
-    let mut scene = Scene::new(None);
-    let count = scene.every_cut(true);
-    scene.world.books();
-    println!("ach: {count} kills in an upload to the sandbox's bank");
-    scene.end();
-}
-
-#[test]
-fn the_process_is_killed_at_every_piece_on_openssh() {
-    let Some(sshd) = Sshd::start() else { return };
-    let mut scene = Scene::new(Some(&sshd));
-    let count = scene.every_cut(true);
-    println!("ach: {count} kills in an upload to OpenSSH");
-    scene.end();
+fn an_upload_is_cut_and_killed_at_every_piece_on_both_banks() {
+    std::thread::scope(|scope| {
+        for kill in [false, true] {
+            for openssh in [false, true] {
+                scope.spawn(move || every_way(kill, openssh));
+            }
+        }
+    });
 }

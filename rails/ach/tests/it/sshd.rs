@@ -4,7 +4,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::world::key;
@@ -40,6 +40,13 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+fn spawn(server: &Path, folder: &Path) -> Child {
+    let log = std::fs::File::create(folder.join("log")).unwrap();
+    let mut command = Command::new(server);
+    command.args(["-D", "-e", "-f"]).arg(folder.join("config"));
+    command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
 impl Sshd {
     /// `None`, with the reason said, where there is no server to start.
     pub fn start() -> Option<Self> {
@@ -68,22 +75,33 @@ impl Sshd {
             at("authorized").display()
         );
         std::fs::write(at("config"), config).unwrap();
-        let log = std::fs::File::create(at("log")).unwrap();
-        let mut command = Command::new(server);
-        command.args(["-D", "-e", "-f"]).arg(at("config"));
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = spawn(&server, dir.path());
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let root = dir.path().to_owned();
         let mut started = Self { child, address, host_key, user, root, _dir: dir };
-        started.answers().then_some(started)
+        if started.answers() {
+            return Some(started);
+        }
+        // Of an administrator it wants a folder, which it names and does not make.
+        let folder = started.log();
+        let folder = folder.trim().rsplit_once("separation directory: ").map(|(_, path)| path);
+        if folder.is_some_and(|folder| std::fs::create_dir_all(folder).is_ok()) {
+            started.child = spawn(&server, &started.root);
+            if started.answers() {
+                return Some(started);
+            }
+        }
+        println!("SKIPPED: ach: sshd does not start here: {}", started.log().trim());
+        None
+    }
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.root.join("log")).unwrap_or_default()
     }
     fn answers(&mut self) -> bool {
-        let began = Instant::now();
+        let began = tokio::time::Instant::now();
         while TcpStream::connect(self.address).is_err() {
-            if self.child.try_wait().unwrap().is_some() || began.elapsed() > Duration::from_secs(5)
-            {
-                let log = std::fs::read_to_string(self.root.join("log")).unwrap_or_default();
-                println!("SKIPPED: ach: sshd does not start here: {}", log.trim());
+            let ended = self.child.try_wait().unwrap().is_some();
+            if ended || began.elapsed() > Duration::from_secs(5) {
                 return false;
             }
             std::thread::sleep(Duration::from_millis(10));

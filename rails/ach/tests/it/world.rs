@@ -222,8 +222,14 @@ pub fn key() -> ClientKey {
 
 impl World {
     pub fn new() -> Self {
+        Self::with(Clock::system(), |_| {})
+    }
+    pub fn with(clock: Clock, change: impl FnOnce(&mut Timings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let clock = Clock::system();
+        let mut timings = Timings::of(Pace::Fast);
+        // 9600
+        timings.refuse_for = Duration::from_secs(3);
+        change(&mut timings);
         let business = clock.clone();
         let config = sandbox::Config {
             dir: dir.path().to_owned(),
@@ -235,7 +241,7 @@ impl World {
             ach_host_seed: [3; 32],
             keep_wire: false,
             clock: Arc::new(move || business.now().0),
-            timings: Timings::of(Pace::Fast),
+            timings,
         };
         let outside = runtime();
         let sandbox = outside.block_on(Sandbox::start(config)).unwrap();
