@@ -94,6 +94,8 @@ fn returns_that_come_with_a_moved_clock_are_read_before_money_is_released() {
     let (early, late) = (world.transfer(), world.transfer());
     up.reserve(early, 779_901, CREDIT);
     up.reserve(late, 779_401, CREDIT);
+    up.waits(early);
+    up.waits(late);
     let forward = |hours: i64| {
         let offset = clock.offset_micros() + hours * 3_600_000_000;
         clock.advance_to_offset(offset);
