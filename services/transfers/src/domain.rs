@@ -226,10 +226,10 @@ pub struct Detail {
     pub stages: Vec<Stage>,
     /// The rail's last word on the second leg.
     #[n(6)]
-    pub second: Option<RailWord>,
+    pub second: Option<Box<RailWord>>,
     /// The first leg is being given back, or was: what its rail said of that.
     #[n(7)]
-    pub back: Option<RailWord>,
+    pub back: Option<Box<RailWord>>,
     /// The books closed the way back; false where its rail did not take it.
     #[n(8)]
     pub gave_back: Option<bool>,
@@ -532,7 +532,7 @@ fn through(
 fn other_leg(state: &Progress, leg: u8, word: &RailWord, now: Timestamp) -> Decision {
     let mut next = state.clone();
     let known = if leg == 1 { &mut next.detail.second } else { &mut next.detail.back };
-    if known.as_ref() == Some(word) {
+    if known.as_deref() == Some(word) {
         return Decision::AlreadyDone;
     }
     let is_late = known.as_ref().is_some_and(|known| known.state != RailState::Pending)
@@ -540,7 +540,7 @@ fn other_leg(state: &Progress, leg: u8, word: &RailWord, now: Timestamp) -> Deci
     if is_late {
         return Decision::AlreadyDone;
     }
-    *known = Some(word.clone());
+    *known = Some(Box::new(word.clone()));
     if let Some(name) = &word.stage
         && next.detail.stages.len() < STAGES_MOST
     {

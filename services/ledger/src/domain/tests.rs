@@ -13,6 +13,8 @@ use contracts::{
 };
 use proptest::prelude::*;
 
+use contracts::ledger::Undone;
+
 use super::*;
 
 /// Books of one shard.
@@ -32,6 +34,7 @@ impl Books {
             "adjustments" => Role::Adjustments,
             "xout" => Role::Xout(1),
             "xin" => Role::Xin(1),
+            "transit" => Role::Transit,
             _ => Role::Wallet(WalletId(from_parts(number, number))),
         };
         let currency = Currency::new(currency).unwrap();
@@ -106,6 +109,7 @@ fn movement(name: &str) -> Movement {
         "settle-in" => Movement::SettleIn,
         "void-in" => Movement::VoidIn,
         "return-in" => Movement::ReturnIn,
+        "give-back" => Movement::GiveBack,
         "fund" => Movement::Fund,
         other => panic!("no movement {other}"),
     }
@@ -380,6 +384,63 @@ fn a_rail_decides_once() {
     }
 }
 
+/// `leg | how it ended | first leg | second leg | what follows`
+const FOLLOWS: &str = "
+0 | Posted   | Posted   | Waiting  | Begin
+0 | Posted   | Posted   | Dropped  | GiveBack
+0 | Voided   | Voided   | Waiting  | Drop
+0 | Voided   | Voided   | Dropped  | Nothing
+0 | Canceled | Canceled | Waiting  | Drop
+0 | Returned | Returned | Open     | Nothing
+0 | Returned | Returned | Posted   | Nothing
+1 | Posted   | Posted   | Posted   | Nothing
+1 | Voided   | Posted   | Voided   | GiveBack
+1 | Canceled | Posted   | Canceled | GiveBack
+1 | Returned | Posted   | Returned | GiveBack
+1 | Voided   | Returned | Voided   | ToWallet
+1 | Returned | Returned | Returned | ToWallet
+2 | Posted   | Posted   | Voided   | Nothing
+2 | Voided   | Posted   | Voided   | ToWallet
+2 | Returned | Posted   | Voided   | ToWallet
+";
+
+#[test]
+fn what_follows_for_the_other_legs() {
+    let states = (0..7).filter_map(HoldState::from_number);
+    let named: BTreeMap<String, HoldState> =
+        states.map(|state| (format!("{state:?}"), state)).collect();
+    for line in FOLLOWS.lines().filter(|line| !line.trim().is_empty()) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [leg, ended, first, second, expected] = cells[..] else { panic!("{line}") };
+        let found = follow(leg.parse().unwrap(), named[ended], named[first], named[second]);
+        assert_eq!(format!("{found:?}"), expected, "{line}");
+    }
+    assert_eq!(undone(HoldState::Voided), Undone::Refused);
+    assert_eq!(undone(HoldState::Returned), Undone::Returned);
+    assert_eq!(undone(HoldState::Canceled), Undone::Canceled);
+    assert_eq!(undone(HoldState::Dropped), Undone::Canceled);
+}
+
+#[test]
+fn transit_has_no_more_than_came() {
+    check(
+        "account transit    USD
+         account in         USD
+         account out        USD
+         account settlement USD
+         account a          USD
+         do hold      transit - 1         -> InsufficientFunds
+         do hold-in   - transit 300       -> done
+         do hold      transit - 300       -> InsufficientFunds
+         do settle-in - transit 300       -> done
+         do hold      transit - 300       -> done
+         do void      transit - 300       -> done
+         do give-back transit a 300       -> done
+         = transit      0 300 300 600 600
+         = a          300   0 300   0   0",
+    );
+}
+
 #[test]
 fn keys_are_packed() {
     let row = (1 << 54) - 1;
@@ -400,6 +461,7 @@ fn names_are_read_back() {
         Role::Out(Rail::Rtp),
         Role::In(Rail::Card),
         Role::Settlement(Rail::Ach),
+        Role::Transit,
         Role::Adjustments,
         Role::Xout(63),
         Role::Xin(0),

@@ -4,7 +4,7 @@ use contracts::{
     Timestamp,
     exchanges::EventPlace,
     ids::{AccountId, PaymentMethodId, WalletId, from_parts},
-    ledger::{PostedState, RefusedReason},
+    ledger::{PostedState, RefusedReason, Undone},
     rails::{Rail, RailState},
     transfers::{Party, TransferStatus},
 };
@@ -48,6 +48,12 @@ fn input(name: &str) -> Input {
         "voided" => Input::Books(0, PostedState::Voided, None),
         "reversed" => Input::Books(0, PostedState::Reversed, None),
         "on-its-way" => word(RailState::Pending),
+        "second-posted" => Input::Books(1, PostedState::Posted, None),
+        "second-voided" => Input::Books(1, PostedState::Voided, None),
+        "second-reversed" => Input::Books(1, PostedState::Reversed, None),
+        "back-refused" => Input::Books(2, PostedState::Posted, Some(Undone::Refused)),
+        "back-canceled" => Input::Books(2, PostedState::Posted, Some(Undone::Canceled)),
+        "back-returned" => Input::Books(2, PostedState::Posted, Some(Undone::Returned)),
         "accepted" => word(RailState::Accepted),
         "rejected" => word(RailState::Rejected),
         "canceled" => word(RailState::Canceled),
@@ -151,6 +157,38 @@ fn every_order_between_topics_has_the_same_end() {
                 state.completed.is_some(),
                 done && ways.contains(&TransferStatus::Completed)
             );
+        }
+    }
+}
+
+/// `said, in order | status | reason`, of a transfer from outside to outside.
+const THROUGH: &str = "
+reserved                                       | pending   | -
+reserved rejected voided                       | failed    | source-payment-error
+reserved voided rejected                       | failed    | source-payment-error
+reserved voided canceled                       | canceled  | -
+reserved accepted posted reserved              | pending   | -
+reserved posted reserved second-posted         | completed | -
+reserved posted second-voided                  | pending   | -
+reserved posted second-voided back-refused     | failed    | destination-payment-error
+reserved posted back-canceled                  | canceled  | -
+reserved posted second-posted second-reversed back-returned | reversed | -
+reserved posted second-posted reversed         | reversed  | -
+reserved posted reversed second-posted         | reversed  | -
+reserved posted reversed second-voided back-refused | reversed | -
+no-funds                                       | failed    | wallet-insufficient-funds
+";
+
+#[test]
+fn from_outside_to_outside() {
+    for line in THROUGH.lines().filter(|line| !line.trim().is_empty()) {
+        let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [said, status, reason] = columns[..] else { panic!("{line}") };
+        let said: Vec<&str> = said.split_whitespace().collect();
+        for said in [said.clone(), said.iter().flat_map(|name| [*name, *name]).collect()] {
+            let (state, _, alarms) = run(&said, Legs::Two);
+            let failure = state.detail.failure.map_or("-", |failure| failure.as_str());
+            assert_eq!((state.status.as_str(), failure, alarms), (status, reason, 0), "{said:?}");
         }
     }
 }

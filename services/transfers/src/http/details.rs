@@ -21,7 +21,7 @@ pub struct Leg<'p> {
 pub fn leg<'p>(parties: &Parties, side: &Side, progress: &'p Progress) -> Leg<'p> {
     let detail = &progress.detail;
     if parties.legs() == Legs::Two && side.method == parties.destination.method {
-        return Leg { number: 1, word: detail.second.as_ref() };
+        return Leg { number: 1, word: detail.second.as_deref() };
     }
     Leg { number: 0, word: detail.rail.as_ref() }
 }
