@@ -102,6 +102,8 @@ fn returns_that_come_with_a_moved_clock_are_read_before_money_is_released() {
     };
     forward(1);
     world.until(late, "originated");
+    // Else the bank takes it only after the next move.
+    eventually("it is taken", || up.files()[0].status == "acknowledged");
     // Over the return, the settlement and nothing else, in one move.
     forward(15);
     world.until(early, "returned");
