@@ -81,7 +81,7 @@ fn entries_go_settle_and_are_released_on_their_days() {
 fn returns_that_come_with_a_moved_clock_are_read_before_money_is_released() {
     let machine = Clock::system();
     let began = machine.now().0;
-    let start = at("2031-11-24", 17, 0).0;
+    let start = at("2031-11-24", 16, 40).0;
     let clock = Clock::from_micros(Arc::new(move || start + machine.now().0 - began));
     let world = World::with(clock.clone(), |timings| {
         timings.ach_settlement = None;
