@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use contracts::{
-    Endpoint, Refusal, Timestamp,
+    Endpoint, Event, Refusal, Timestamp,
     exchanges::{Exchange, ExchangeKind, Exchanges, Timeline},
     ids::{EventId, derive},
+    ledger::LedgerReserved,
     payment_methods::ResolvePaymentMethods,
+    rails::Rail,
     registry,
     transfers::{
-        CreateTransfer, CreatedTransfer, GetTimeline, ListTransferEvents, TransferEvent,
-        TransferEvents,
+        CreateTransfer, CreatedTransfer, GetTimeline, ListTransferEvents, TransferCancelRequested,
+        TransferEvent, TransferEvents,
     },
 };
 use runtime::{Answer, Answered, Ask, Platform, Stored};
@@ -77,7 +79,8 @@ impl Answer<GetTimeline> for Transfers {
 pub async fn of(platform: &Platform, record: &Record) -> Result<Timeline, Refusal> {
     let events = trail(platform, record).await?;
     let named: Vec<String> = record.trail.marks().map(|mark| mark.named()).collect();
-    let (told, mut complete) = ask_all(platform, record, &named.join(",")).await;
+    let (mut told, mut complete) = ask_all(platform, record, &named.join(",")).await;
+    told.retain(|exchange| !is_passed_over(exchange, &events));
     complete &= events.len() == named.len();
     Ok(Timeline {
         transfer_id: record.id,
@@ -85,6 +88,27 @@ pub async fn of(platform: &Platform, record: &Record) -> Result<Timeline, Refusa
         complete,
         exchanges: assemble(record, &events, told),
     })
+}
+
+/// Every rail reads the reservations of all, and takes up its own: the others pass over it, which is
+/// no exchange.
+fn is_passed_over(exchange: &Exchange, events: &[(Mark, Stored)]) -> bool {
+    let Ok(rail) = exchange.to.parse::<Rail>() else { return false };
+    let is_it = |(mark, stored): &&(Mark, Stored)| {
+        exchange.sequence == Some(stored.sequence)
+            && exchange
+                .stream
+                .as_ref()
+                .is_some_and(|stream| *stream == format!("{}/{}", mark.topic, stored.shard))
+    };
+    let Some((_, stored)) = events.iter().find(is_it) else { return false };
+    match kind_of(stored) {
+        LedgerReserved::KIND => LedgerReserved::from_compact(&stored.payload)
+            .is_ok_and(|reserved| reserved.rail != rail),
+        TransferCancelRequested::KIND => TransferCancelRequested::from_compact(&stored.payload)
+            .is_ok_and(|asked| ![asked.rail, asked.destination_rail].contains(&Some(rail))),
+        _ => false,
+    }
 }
 
 /// Every service's part, and whether all of them answered.

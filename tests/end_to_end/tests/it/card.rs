@@ -80,6 +80,16 @@ async fn every_row_of_the_table() {
     let pulled = api.settled(&pulled).await;
     assert_eq!(pulled["status"], "completed", "{pulled}");
     assert_eq!(api.balance(api.account()).await, had + 700);
+    // Every rail reads the reservations; this one alone took it up.
+    let id = pulled["transferID"].as_str().unwrap();
+    let path = format!("/accounts/{}/transfers/{id}/timeline", api.account());
+    let timeline = api.get(&path).await.json();
+    let exchanges = timeline["exchanges"].as_array().unwrap();
+    let reserved = exchanges.iter().filter(|exchange| exchange["name"] == "ledger.reserved");
+    let mut readers: Vec<&str> =
+        reserved.map(|exchange| exchange["to"].as_str().unwrap()).collect();
+    readers.sort_unstable();
+    assert_eq!(readers, ["card", "transfers"], "{timeline}");
     done.push(pulled);
     books_agree(&api, &done).await;
 }
