@@ -217,7 +217,10 @@ impl Entry {
             return None;
         }
         self.state = State::Accepted;
-        let (code, reason) = (None, None);
+        // A notification that came before is told again: the later word replaces the earlier one.
+        let code = self.code.clone();
+        let change = code.as_deref().and_then(nacha::ChangeCode::parse);
+        let reason = change.map(|change| change.title().to_owned());
         Some(Outcome {
             state: RailState::Accepted,
             code,
