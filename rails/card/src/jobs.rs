@@ -30,10 +30,6 @@ const OWN_TROUBLE: Duration = Duration::from_millis(250);
 const SHARED_STORE_LOOK: Duration = Duration::from_millis(500);
 /// A claim that is older than its deadline by this was left behind by a task that died.
 const LEFT_BEHIND_MICROS: i64 = 5_000_000;
-/// How long a stopping process is waited for to record what came in: the next start reverses.
-const LAST_WORD: Duration = Duration::from_secs(1);
-/// How often a record is tried where the store says that it can never be written.
-const RECORD_TRIES: u32 = 3;
 /// Who holds the directory's lock needs no lease: a century of one costs a commit, not one each few
 /// seconds.
 const EMBEDDED_LEASE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -475,32 +471,6 @@ impl Told {
 
 /// Records until it is durable. What cannot be recorded stays claimed: the next start reverses.
 async fn record(platform: &Platform, record: Record) {
-    let mut failures = 0;
-    loop {
-        let last = async {
-            platform.stopping().await;
-            tokio::time::sleep(LAST_WORD).await;
-        };
-        let recorded = tokio::select! {
-            biased;
-            recorded = platform.commit(record.clone()) => recorded,
-            () = last => return,
-        };
-        match recorded {
-            Ok(()) => return,
-            Err(refusal) if platform.is_stopping() => {
-                tracing::warn!(%refusal, transfer = %record.key.transfer, "card: left to the next start");
-                return;
-            }
-            Err(refusal) if refusal.code == contracts::Code::Internal => {
-                failures += 1;
-                if failures >= RECORD_TRIES {
-                    tracing::error!(%refusal, transfer = %record.key.transfer, "card: not recorded");
-                    return;
-                }
-            }
-            Err(_) => {}
-        }
-        tokio::time::sleep(OWN_TROUBLE).await;
-    }
+    let transfer = record.key.transfer;
+    platform.commit_until_durable(record, transfer).await;
 }

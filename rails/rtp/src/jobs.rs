@@ -29,10 +29,6 @@ const OWN_TROUBLE: Duration = Duration::from_millis(250);
 const SHARED_STORE_LOOK: Duration = Duration::from_millis(500);
 /// A claim that is older than its deadline by this was left behind by a task that died.
 const LEFT_BEHIND_MICROS: i64 = 5_000_000;
-/// How long a stopping process is waited for to record what came in: the next start asks again.
-const LAST_WORD: Duration = Duration::from_secs(1);
-/// How often a record is tried where the store says that it can never be written.
-const RECORD_TRIES: u32 = 3;
 
 /// The right to write to the network until a monotonic deadline.
 #[derive(Clone, Copy)]
@@ -446,32 +442,6 @@ async fn ask_one(sent: Sent, instruction: Instruction) {
 
 /// Records until it is durable. What cannot be recorded stays claimed: the next start asks.
 async fn record(platform: &Platform, record: Record) {
-    let mut failures = 0;
-    loop {
-        let last = async {
-            platform.stopping().await;
-            tokio::time::sleep(LAST_WORD).await;
-        };
-        let recorded = tokio::select! {
-            biased;
-            recorded = platform.commit(record.clone()) => recorded,
-            () = last => return,
-        };
-        match recorded {
-            Ok(()) => return,
-            Err(refusal) if platform.is_stopping() => {
-                tracing::warn!(%refusal, transfer = %record.key.transfer, "rtp: left to the next start");
-                return;
-            }
-            Err(refusal) if refusal.code == contracts::Code::Internal => {
-                failures += 1;
-                if failures >= RECORD_TRIES {
-                    tracing::error!(%refusal, transfer = %record.key.transfer, "rtp: not recorded");
-                    return;
-                }
-            }
-            Err(_) => {}
-        }
-        tokio::time::sleep(OWN_TROUBLE).await;
-    }
+    let transfer = record.key.transfer;
+    platform.commit_until_durable(record, transfer).await;
 }
