@@ -1,5 +1,8 @@
 //! What transfers answers and emits: the public transfers API.
 
+mod details;
+mod refunds;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -15,6 +18,12 @@ use crate::{
     ids::{AccountId, CancellationId, EventId, PaymentMethodId, TransferId, WalletId},
     payment_methods::{BankAccount, Card, MethodWallet},
     rails::Rail,
+};
+
+pub use details::{AchCode, AchDetails, CardDetails, InstantBankDetails};
+pub use refunds::{
+    CreateRefund, CreateRefundRequest, CreateReversal, CreatedRefund, GetRefund, ListRefunds,
+    Refund, RefundPath, Reversal,
 };
 
 /// Statuses in the order of life (Moov's names).
@@ -252,66 +261,6 @@ pub struct TransferAccount {
     pub display_name: String,
 }
 
-/// What an instant rail did.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InstantBankDetails {
-    /// `rtp` or `fednow`
-    pub network: String,
-    /// `initiated`, `accepted-without-posting`, `completed` or `failed`
-    pub status: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network_response_code: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure_code: Option<String>,
-    #[serde(rename = "endToEndID", default, skip_serializing_if = "Option::is_none")]
-    pub end_to_end_id: Option<String>,
-}
-
-/// What a card did.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CardDetails {
-    /// `initiated`, `confirmed`, `completed`, `failed` or `canceled`
-    pub status: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network_response_code: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure_code: Option<String>,
-    /// The retrieval reference number under which the card host knows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retrieval_reference: Option<String>,
-    /// When it reached each of them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub status_updates: BTreeMap<String, Timestamp>,
-}
-
-/// A code of ACH with its meaning.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AchCode {
-    /// `R01`, `C02`
-    pub code: String,
-    pub reason: String,
-    pub description: String,
-}
-
-/// What an ACH entry did.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AchDetails {
-    /// `initiated`, `originated`, `corrected`, `returned`, `completed`, `canceled` or `failed`
-    pub status: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trace_number: Option<String>,
-    #[serde(rename = "return", default, skip_serializing_if = "Option::is_none")]
-    pub returned: Option<AchCode>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub correction: Option<AchCode>,
-    /// When it reached each of them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub status_updates: BTreeMap<String, Timestamp>,
-}
-
 /// One side of a transfer in an answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -373,6 +322,14 @@ pub struct Transfer {
     pub foreign_id: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cancellations: Vec<Cancellation>,
+    /// What its refunds that did not fail take together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refunded_amount: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<Refund>,
+    /// It is a refund of this transfer.
+    #[serde(rename = "refundOf", default, skip_serializing_if = "Option::is_none")]
+    pub refund_of: Option<TransferId>,
     /// Set while `pending`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
@@ -443,6 +400,8 @@ pub struct ListTransfersQuery {
     pub end: Option<Timestamp>,
     #[serde(rename = "foreignID")]
     pub foreign_id: Option<String>,
+    /// Only those that have refunds.
+    pub refunded: Option<bool>,
     /// Older than this transfer: a cursor, instead of `skip`.
     pub before: Option<TransferId>,
     pub skip: Option<u32>,
@@ -525,6 +484,10 @@ pub struct TransferCreated {
     pub destination: Party,
     #[n(4)]
     pub amount: Amount,
+    /// The transfer that it refunds.
+    #[n(5)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_of: Option<TransferId>,
 }
 event!(TransferCreated, "transfer.created", kind 20, version 1, by ["transfers"]);
 
@@ -548,6 +511,10 @@ pub struct TransferUpdated {
     pub destination_account_id: AccountId,
     #[n(4)]
     pub status: TransferStatus,
+    /// The transfer that it refunds.
+    #[n(5)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_of: Option<TransferId>,
 }
 event!(TransferUpdated, "transfer.updated", kind 21, version 1, by ["transfers"]);
 

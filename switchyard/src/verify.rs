@@ -102,6 +102,8 @@ fn all(
     results.push(outside::acknowledged(tx, stored, outside)?);
     let found = transfers::store::transitions_legal(tx, &mut read)?;
     results.push(checked("V8", "every transition is in the table", "transfers", found));
+    let found = transfers::store::refunds_limited(tx)?;
+    results.push(checked("V19", "refunds never exceed what they refund", "refunded", found));
     let found = both(eventlog::verify(tx, topics)?, webhooks::verify(tx)?);
     results.push(checked("V9", "streams, positions and feeds without a gap", "events", found));
     results.push(outside::paid_once(tx, outside)?);

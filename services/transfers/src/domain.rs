@@ -4,6 +4,7 @@
 //! status is a function of the facts known, not of the order in which they came: money that the
 //! ledger released means `failed` or `canceled` only together with the rail's word that says which.
 
+mod refunds;
 mod trail;
 
 #[cfg(test)]
@@ -13,12 +14,13 @@ use std::collections::BTreeMap;
 
 use contracts::{
     Timestamp,
-    ids::{PaymentMethodId, default_wallet},
+    ids::{PaymentMethodId, TransferId, default_wallet},
     ledger::{PostedState, RefusedReason, Undone},
     rails::{Rail, RailOutcome, RailState},
     transfers::{Party, TransferStatus},
 };
 
+pub use refunds::{Given, NoRefund, refund, taken};
 pub use trail::{Mark, Trail};
 
 /// The payment methods that a transfer can use.
@@ -175,6 +177,16 @@ pub struct Extra {
     pub metadata: Option<BTreeMap<String, String>>,
     #[n(2)]
     pub foreign_id: Option<String>,
+    /// What no caller adds: the transfer that this one refunds.
+    #[n(3)]
+    pub refund_of: Option<TransferId>,
+}
+
+impl Extra {
+    /// That of a refund of this transfer.
+    pub fn refund(of: TransferId) -> Self {
+        Self { refund_of: Some(of), ..Self::default() }
+    }
 }
 
 /// Why a transfer failed, with Moov's names.

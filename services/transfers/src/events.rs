@@ -9,6 +9,7 @@ use contracts::{
     rails::RailOutcome,
     transfers::{TransferStatus, TransferUpdated},
 };
+use parking_lot::Mutex;
 use runtime::{Delivered, Fault, Handle, Work};
 
 use crate::{
@@ -16,6 +17,9 @@ use crate::{
     domain::{Decision, Input, Mark, decide, is_final},
     store::{self, CancellationStatus, Record},
 };
+
+/// Transfers that the commit under way has appended.
+pub type Fresh = Mutex<BTreeMap<TransferId, Box<Record>>>;
 
 /// Transfers, each with the status that it is stored with.
 type Loaded = Vec<(TransferStatus, Box<Record>)>;
@@ -203,6 +207,7 @@ fn updated(work: &mut Work<'_, '_>, record: &mut Record) {
         source_account_id: record.parties.source.party.account_id(),
         destination_account_id: record.parties.destination.party.account_id(),
         status: record.progress.status,
+        refund_of: record.refund_of(),
     };
     let shard = work.shard_of(record.id.bucket());
     let place = work.emit(record.id.row(), shard, &event);

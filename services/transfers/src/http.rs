@@ -4,6 +4,8 @@ mod cancel;
 mod create;
 mod details;
 mod follow;
+mod refunds;
+mod request;
 mod show;
 mod timeline;
 
@@ -19,6 +21,7 @@ use crate::{Transfers, domain::is_final, store, store::Record};
 pub use cancel::Cancel;
 pub use create::NewTransfer;
 pub use follow::Followers;
+pub use refunds::NewRefund;
 
 /// Requests that wait for a transfer's end. Cheap to clone.
 #[derive(Clone, Default)]

@@ -1,6 +1,6 @@
 //! Transfers: takes a request to move money, makes it durable, and tells how it ends.
 //!
-//! *Owns*: transfers with their idempotency keys, cancellations; two indexes filled late.
+//! *Owns*: transfers with their idempotency keys, cancellations, refunds; two indexes filled late.
 //! *Answers*: the public transfers API, timelines, the internal events of a transfer.
 //! *Handles*: `ledger.reserved`, `ledger.refused`, `ledger.posted`, `rail.outcome`.
 //! *Emits*: `transfer.created`, `transfer.updated`, `transfer.cancel_requested`.
@@ -11,30 +11,29 @@ mod events;
 mod http;
 pub mod store;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use contracts::{
-    ids::TransferId,
     ledger::{LedgerPosted, LedgerRefused, LedgerReserved},
     payment_methods::ResolvePaymentMethods,
     rails::{GetAchWaiting, GetCardWaiting, GetRtpWaiting, RailOutcome},
     transfers::{
-        CreateCancellation, CreateTransfer, GetCancellation, GetTimeline, GetTransfer,
-        ListCancellations, ListTransferEvents, ListTransfers, TransferCancelRequested,
-        TransferCreated, TransferUpdated,
+        CreateCancellation, CreateRefund, CreateReversal, CreateTransfer, GetCancellation,
+        GetRefund, GetTimeline, GetTransfer, ListCancellations, ListRefunds, ListTransferEvents,
+        ListTransfers, TransferCancelRequested, TransferCreated, TransferUpdated,
     },
 };
-use parking_lot::Mutex;
 use runtime::{Service, Tier};
 
-use crate::http::{Cancel, Followers, NewTransfer, Waiters};
-use crate::store::{Indexes, Record};
+use crate::events::Fresh;
+use crate::http::{Cancel, Followers, NewRefund, NewTransfer, Waiters};
+use crate::store::Indexes;
 
 /// What the service keeps in memory.
 pub struct Transfers {
     indexes: Indexes,
     /// Transfers that the commit under way has appended: its consumers need not read them again.
-    fresh: Mutex<BTreeMap<TransferId, Box<Record>>>,
+    fresh: Fresh,
     waiters: Waiters,
     followers: Followers,
 }
@@ -43,7 +42,7 @@ pub struct Transfers {
 pub fn service(on: &::store::Store) -> Service<Transfers> {
     let state = Transfers {
         indexes: Indexes::new(on),
-        fresh: Mutex::new(BTreeMap::new()),
+        fresh: Fresh::default(),
         waiters: Waiters::default(),
         followers: Followers::default(),
     };
@@ -55,10 +54,15 @@ pub fn service(on: &::store::Store) -> Service<Transfers> {
         .answers::<CreateCancellation>()
         .answers::<ListCancellations>()
         .answers::<GetCancellation>()
+        .answers::<CreateRefund>()
+        .answers::<ListRefunds>()
+        .answers::<GetRefund>()
+        .answers::<CreateReversal>()
         .answers::<GetTimeline>()
         .answers::<ListTransferEvents>()
         .commits::<NewTransfer>()
         .commits::<Cancel>()
+        .commits::<NewRefund>()
         .handles::<LedgerReserved>()
         .handles::<LedgerRefused>()
         .handles::<LedgerPosted>()

@@ -5,9 +5,10 @@
 //! row where it stands instead of moving its neighbours.
 
 mod indexes;
+mod refunds;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use contracts::{
     Amount, Currency, Timestamp,
@@ -21,18 +22,20 @@ use store::{
 use crate::domain::{Detail, Extra, Parties, Progress, Trail};
 
 pub use indexes::Indexes;
-pub use verify::{Checked, keys_unique, statuses_expected, transitions_legal};
+pub use refunds::{Refund, insert_refunds, refunding, refunds};
+pub use verify::{Checked, keys_unique, refunds_limited, statuses_expected, transitions_legal};
 
 /// The tables of this service.
-pub static TABLES: &[&str] = &["transfers_transfer", "transfers_cancellation"];
+pub static TABLES: &[&str] = &["transfers_transfer", "transfers_cancellation", "transfers_refund"];
 
 /// How they are made.
-pub static MIGRATIONS: &[Migration] = &[Migration {
-    owner: "transfers",
-    version: 1,
-    name: "transfers",
-    sqlite: concat!(
-        "CREATE TABLE transfers_transfer (id INTEGER PRIMARY KEY, tail INTEGER NOT NULL,
+pub static MIGRATIONS: &[Migration] = &[
+    Migration {
+        owner: "transfers",
+        version: 1,
+        name: "transfers",
+        sqlite: concat!(
+            "CREATE TABLE transfers_transfer (id INTEGER PRIMARY KEY, tail INTEGER NOT NULL,
           key_hash BLOB NOT NULL, fingerprint BLOB NOT NULL, bucket INTEGER NOT NULL,
           facilitator BLOB NOT NULL, currency TEXT NOT NULL, amount INTEGER NOT NULL,
           parties BLOB NOT NULL, extra BLOB, created INTEGER NOT NULL, received INTEGER NOT NULL,
@@ -41,11 +44,11 @@ pub static MIGRATIONS: &[Migration] = &[Migration {
         CREATE TABLE transfers_cancellation (transfer BLOB NOT NULL, id BLOB NOT NULL,
           status INTEGER NOT NULL, created INTEGER NOT NULL,
           PRIMARY KEY (transfer, id)) WITHOUT ROWID; ",
-        late_tables!(sqlite, unique, "transfers_key"),
-        late_tables!(sqlite, many, "transfers_account"),
-    ),
-    postgres: concat!(
-        "CREATE TABLE transfers_transfer (id BIGINT NOT NULL, tail BIGINT NOT NULL,
+            late_tables!(sqlite, unique, "transfers_key"),
+            late_tables!(sqlite, many, "transfers_account"),
+        ),
+        postgres: concat!(
+            "CREATE TABLE transfers_transfer (id BIGINT NOT NULL, tail BIGINT NOT NULL,
           key_hash BYTEA NOT NULL, fingerprint BYTEA NOT NULL, bucket BIGINT NOT NULL,
           facilitator BYTEA NOT NULL, currency TEXT NOT NULL, amount BIGINT NOT NULL,
           parties BYTEA NOT NULL, extra BYTEA, created BIGINT NOT NULL, received BIGINT NOT NULL,
@@ -55,10 +58,12 @@ pub static MIGRATIONS: &[Migration] = &[Migration {
         CREATE INDEX transfers_platform ON transfers_transfer (facilitator, id);
         CREATE TABLE transfers_cancellation (transfer BYTEA NOT NULL, id BYTEA NOT NULL,
           status BIGINT NOT NULL, created BIGINT NOT NULL, PRIMARY KEY (transfer, id)); ",
-        late_tables!(postgres, unique, "transfers_key"),
-        late_tables!(postgres, many, "transfers_account"),
-    ),
-}];
+            late_tables!(postgres, unique, "transfers_key"),
+            late_tables!(postgres, many, "transfers_account"),
+        ),
+    },
+    refunds::MIGRATION,
+];
 
 static NEW: Insert<18> = Insert::new(
     "transfers_transfer",
@@ -160,6 +165,10 @@ pub struct Record {
 }
 
 impl Record {
+    /// The transfer that it refunds.
+    pub fn refund_of(&self) -> Option<TransferId> {
+        self.extra.as_ref()?.refund_of
+    }
     /// Whether an account may see it.
     pub fn is_seen_by(&self, account: AccountId) -> bool {
         let (source, destination) = sides(&self.parties);
@@ -233,14 +242,18 @@ fn detail_bytes(detail: &Detail) -> Option<Vec<u8>> {
     (*detail != Detail::default()).then(|| encode(detail))
 }
 
-/// Appends transfers with their index entries. `encoded` holds each one's parties and extra.
+/// The compact forms of a transfer's parties and of what was added to it.
+pub type Encoded = (Vec<u8>, Option<Vec<u8>>);
+
+/// Appends transfers with their index entries.
 pub fn insert_many(
     tx: &mut Tx<'_>,
     indexes: &Indexes,
     records: &[Box<Record>],
-    encoded: &[&(Vec<u8>, Option<Vec<u8>>)],
+    encoded: &[Cow<'_, Encoded>],
 ) -> Result<()> {
-    tx.insert_many(&NEW, records.iter().zip(encoded), |(record, (parties, extra))| {
+    tx.insert_many(&NEW, records.iter().zip(encoded), |(record, encoded)| {
+        let (parties, extra) = &**encoded;
         [
             Value::Int(record.id.row()),
             Value::Int(record.id.tail()),
@@ -398,6 +411,8 @@ pub struct Filter {
     /// Exclusive.
     pub end: Option<Timestamp>,
     pub foreign_id: Option<String>,
+    /// Whether it has refunds.
+    pub refunded: Option<bool>,
     /// Rows at or above the first and below the second cannot pass.
     pub rows: (i64, Option<i64>),
     pub skip: usize,
@@ -462,6 +477,10 @@ pub fn list(tx: &mut Tx<'_>, indexes: &Indexes, filter: &Filter) -> Result<Vec<R
         ids.dedup();
         ids.retain(|id| id.row() >= horizon.unwrap_or(lowest).max(lowest));
         let mut records = load_many(tx, ids.iter().copied())?;
+        if let Some(refunded) = filter.refunded {
+            let given = refunds(tx, ids.iter().copied())?;
+            records.retain(|id, _| given.contains_key(id) == refunded);
+        }
         for id in &ids {
             let Some(record) = records.remove(id).filter(|record| filter.passes(record)) else {
                 continue;

@@ -11,6 +11,8 @@ mod idempotency;
 mod invariants;
 #[path = "it/lists.rs"]
 mod lists;
+#[path = "it/refunds.rs"]
+mod refunds;
 #[path = "it/rules.rs"]
 mod rules;
 #[path = "it/statuses.rs"]

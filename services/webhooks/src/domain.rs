@@ -99,18 +99,31 @@ pub fn number(gathered: &Gathered, last: &BTreeMap<AccountId, i64>) -> Vec<Run> 
     runs
 }
 
-/// The thin data that Moov's webhooks carry: ids and status, as far as the event holds them.
-pub fn thin(event: &str, mut data: Value) -> Value {
-    let Some(fields) = data.as_object_mut() else { return data };
+/// The public name of an event and the thin data that Moov's webhooks carry: ids and status, as far
+/// as the event holds them. The transfer of a refund is told of as the refund that it is.
+pub fn thin(event: &'static str, mut data: Value) -> (&'static str, Value) {
+    let Some(fields) = data.as_object_mut() else { return (event, data) };
+    if let Some(original) = fields.remove("refundOf") {
+        let created = event == "transfer.created";
+        let status = fields.get("status").cloned().unwrap_or_else(|| json!("created"));
+        let data = json!({
+            "accountID": fields.get("facilitatorID"),
+            "transferID": original,
+            "refundID": fields.get("transferID"),
+            "status": status,
+        });
+        return (if created { "refund.created" } else { "refund.updated" }, data);
+    }
     if event == "transfer.created" {
         let account = fields.get("facilitatorID").cloned();
         let transfer = fields.get("transferID").cloned();
-        return json!({ "accountID": account, "transferID": transfer, "status": "created" });
+        let data = json!({ "accountID": account, "transferID": transfer, "status": "created" });
+        return (event, data);
     }
     if let Some(facilitator) = fields.remove("facilitatorID") {
         fields.entry("accountID").or_insert(facilitator);
     }
-    data
+    (event, data)
 }
 
 #[cfg(test)]

@@ -52,12 +52,13 @@ async fn event(platform: &Platform, row: Listed) -> Result<FeedEvent, Refusal> {
         data.get("transferID").and_then(|id| id.as_str()).and_then(|id| id.parse().ok());
     let stream = format!("{topic}/{}", at.shard);
     let id = derive(Uuid::NAMESPACE_URL, &[stream.as_bytes(), &stored.sequence.to_be_bytes()], 0);
+    let (name, data) = thin(entry.name, data);
     Ok(FeedEvent {
         event_id: EventId(id),
-        kind: entry.name.to_owned(),
+        kind: name.to_owned(),
         created_on: stored.at,
         transfer_id,
         sequence,
-        data: thin(entry.name, data),
+        data,
     })
 }

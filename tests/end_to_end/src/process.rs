@@ -157,6 +157,16 @@ impl Process {
         let credentials: Value = serde_json::from_slice(&file).expect("they are JSON");
         Api::new(&self.base(), credentials)
     }
+    /// Runs `verify` on what is stored, beside the process; every invariant must hold.
+    pub fn verify(&self) {
+        let data = self.data();
+        let (flag, place) = match &self.database {
+            Some(url) => ("--database", url.as_str()),
+            None => ("--data", data.to_str().expect("a plain path")),
+        };
+        let (code, out, errors) = self.command(&["verify", flag, place]);
+        assert_eq!(code, 0, "{out}{errors}");
+    }
     /// Runs a command of the binary; exit code, stdout, stderr.
     pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
         run(arguments, self.directory.path())

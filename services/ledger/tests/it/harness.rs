@@ -145,6 +145,7 @@ pub fn created(id: TransferId, source: WalletId, to: To, amount: i64) -> Transfe
         facilitator_id: account_id,
         source,
         destination,
+        refund_of: None,
         amount: Amount::new(amount, USD),
     }
 }

@@ -25,6 +25,13 @@ pub struct Cancel {
     trace: Option<[u8; 24]>,
 }
 
+impl Cancel {
+    /// With the caller's trace.
+    pub fn new(transfer: TransferId, trace: Option<[u8; 24]>) -> Self {
+        Self { transfer, trace }
+    }
+}
+
 impl Command for Cancel {
     const SERVICE: &'static str = "transfers";
     const NAME: &'static str = "CreateCancellation";
@@ -37,8 +44,7 @@ impl Answer<CreateCancellation> for Transfers {
         ask: Ask<CreateCancellation>,
     ) -> Result<Answered<CreateCancellation>, Refusal> {
         let record = self.visible(&ask.platform, ask.path.account, ask.path.transfer).await?;
-        let command = Cancel { transfer: record.id, trace: ask.trace };
-        let stored = ask.platform.commit(command).await?;
+        let stored = ask.platform.commit(Cancel::new(record.id, ask.trace)).await?;
         Ok(Answered::ok(&cancellation(&stored)))
     }
 }

@@ -1,49 +1,48 @@
 //! Steps 1 to 3 of the road: take the request, look up both payment methods in one hop, commit the
 //! transfer with its first event, answer.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use contracts::{
     Amount, Code, Currency, Refusal, Timestamp,
     ids::{AccountId, PaymentMethodId, TransferId},
     payment_methods::{ResolvePaymentMethods, ResolvedMethod},
-    transfers::{
-        CreateTransfer, CreateTransferRequest, CreatedTransfer, IDEMPOTENCY_HEADERS, Party,
-        TransferCreated,
-    },
+    transfers::{CreateTransfer, CreateTransferRequest, CreatedTransfer, Party, TransferCreated},
 };
 use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Platform, Work};
 
-use super::existing;
+use super::{
+    existing,
+    request::{Key, facilitator, hash, key, reused, wait},
+};
 use crate::{
     Transfers,
     domain::{Extra, Mark, MethodType, Parties, Progress, Side, Trail, is_final, may_pay},
-    store::{self, Record},
+    store::{self, Encoded, Record},
 };
-
-/// The longest wait that a caller may ask for.
-const WAIT_MOST_SECONDS: u64 = 15;
 
 /// A transfer that passed every check that needs no order.
 pub struct NewTransfer {
-    facilitator: AccountId,
-    parties: Parties,
-    amount: Amount,
-    key_hash: [u8; 16],
-    fingerprint: [u8; 16],
+    pub facilitator: AccountId,
+    pub parties: Parties,
+    pub amount: Amount,
+    pub key_hash: [u8; 16],
+    pub fingerprint: [u8; 16],
     /// The compact forms of parties and extra.
-    encoded: (Vec<u8>, Option<Vec<u8>>),
-    received: Timestamp,
-    hop_micros: i64,
-    request_bytes: i64,
-    trace: Option<[u8; 24]>,
+    pub encoded: Encoded,
+    pub received: Timestamp,
+    pub hop_micros: i64,
+    pub request_bytes: i64,
+    pub trace: Option<[u8; 24]>,
+    /// The transfer that it refunds.
+    pub refund_of: Option<TransferId>,
 }
 
 /// The transfer that a key stands for.
 pub struct Accepted {
-    created: CreatedTransfer,
+    pub created: CreatedTransfer,
     /// It was there before.
-    repeated: bool,
+    pub repeated: bool,
 }
 
 impl Command for NewTransfer {
@@ -52,18 +51,11 @@ impl Command for NewTransfer {
     type Done = Accepted;
 }
 
-/// The key of a request, and under which header's rules a repeat is answered.
-struct Key {
-    text: String,
-    /// Moov's: a repeat is a 409 with the original transfer.
-    moov: bool,
-}
-
 impl Answer<CreateTransfer> for Transfers {
     async fn answer(&self, ask: Ask<CreateTransfer>) -> Result<Answered<CreateTransfer>, Refusal> {
         let key = key(&ask)?;
         let wait = wait(&ask);
-        let facilitator = facilitator(&ask)?;
+        let facilitator = facilitator(&ask.platform, ask.path.account)?;
         let key_hash = hash(&[facilitator.as_bytes(), key.text.as_bytes()]);
         let fingerprint = fingerprint(facilitator, &ask.body);
         let (parties, hop_micros) = match resolve(&ask, facilitator).await {
@@ -80,6 +72,7 @@ impl Answer<CreateTransfer> for Transfers {
             description: request.description.clone(),
             metadata: request.metadata.clone(),
             foreign_id: request.foreign_id.clone(),
+            refund_of: None,
         };
         let extra = (extra != Extra::default()).then(|| store::encode(&extra));
         let command = NewTransfer {
@@ -93,6 +86,7 @@ impl Answer<CreateTransfer> for Transfers {
             hop_micros,
             request_bytes: i64::try_from(ask.raw.len()).unwrap_or(i64::MAX),
             trace: ask.trace,
+            refund_of: None,
         };
         let accepted = ask.platform.commit(command).await?;
         if accepted.repeated {
@@ -107,7 +101,7 @@ impl Answer<CreateTransfer> for Transfers {
 
 impl Transfers {
     /// The transfer that this key made, if any; refused where it was for another request.
-    async fn first(
+    pub async fn first(
         &self,
         platform: &Platform,
         key_hash: [u8; 16],
@@ -168,69 +162,6 @@ impl Transfers {
             Err(_) => Answered::json(201, &created),
         }
     }
-}
-
-fn reused() -> Refusal {
-    Refusal::new(Code::KeyReused, "this idempotency key was used before with another request")
-}
-
-/// The idempotency key: 1 to 36 printable characters under either header.
-fn key(ask: &Ask<CreateTransfer>) -> Result<Key, Refusal> {
-    let missing = |detail: &str| Refusal::new(Code::IdempotencyKeyMissing, detail);
-    let mut keys: Vec<String> = Vec::new();
-    for name in IDEMPOTENCY_HEADERS {
-        for value in ask.headers.get_all(name) {
-            let rule = "an idempotency key has 1 to 36 printable ASCII characters";
-            let text = value.to_str().map_err(|_| missing(rule))?.trim();
-            // The draft's header is a quoted string; the quotes are no part of the key.
-            let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-            let text = quoted.unwrap_or(text);
-            let printable = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-            if text.is_empty() || text.len() > 36 || !printable {
-                return Err(missing(rule));
-            }
-            keys.push(text.to_owned());
-        }
-    }
-    let text = keys.pop().ok_or_else(|| missing("X-Idempotency-Key is missing"))?;
-    if keys.iter().any(|other| *other != text) {
-        let detail = "the idempotency keys of this request differ";
-        return Err(Refusal::new(Code::IdempotencyKeyAmbiguous, detail));
-    }
-    Ok(Key { text, moov: ask.headers.contains_key(IDEMPOTENCY_HEADERS[0]) })
-}
-
-/// How long the caller wants to wait: `X-Wait-For: rail-response`, or `Prefer: wait=N`.
-fn wait(ask: &Ask<CreateTransfer>) -> Option<Duration> {
-    if ask.header("x-wait-for").is_some_and(|value| value.trim() == "rail-response") {
-        return Some(Duration::from_secs(WAIT_MOST_SECONDS));
-    }
-    let preferences = ask.header("prefer")?.split([',', ';']);
-    let seconds = preferences
-        .filter_map(|preference| preference.trim().strip_prefix("wait="))
-        .find_map(|seconds| seconds.trim().parse::<u64>().ok())?;
-    Some(Duration::from_secs(seconds.min(WAIT_MOST_SECONDS)))
-}
-
-/// The path's account, which must be a platform account.
-fn facilitator(ask: &Ask<CreateTransfer>) -> Result<AccountId, Refusal> {
-    let account = ask.path.account;
-    let known = ask.platform.access().account(account);
-    let known = known.ok_or_else(|| Refusal::not_found("account"))?;
-    if known.facilitator == account {
-        return Ok(account);
-    }
-    Err(Refusal::new(Code::Forbidden, "transfers are made under the platform's own account"))
-}
-
-fn hash(parts: &[&[u8]]) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(part);
-    }
-    let mut short = [0; 16];
-    short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    short
 }
 
 /// Of method, path and body; the body as parsed, so that spaces and the order of names do not count.
@@ -326,26 +257,49 @@ impl Commit<NewTransfer> for Transfers {
         work: &mut Work<'_, '_>,
         batch: &[NewTransfer],
     ) -> Result<Vec<Result<Accepted, Refusal>>, Fault> {
-        let keys: Vec<&[u8; 16]> = batch.iter().map(|command| &command.key_hash).collect();
+        let key = |command: &NewTransfer| (command.key_hash, command.fingerprint);
+        self.once_per_key(work, batch, key, |work, command| {
+            Ok((accept(work, command), Cow::Borrowed(&command.encoded)))
+        })
+    }
+}
+
+impl Transfers {
+    /// Appends the transfers that these commands make, one for each key: a key that made one before
+    /// names that. `key` gives the key's hash and the request's fingerprint.
+    pub fn once_per_key<'b, C>(
+        &self,
+        work: &mut Work<'_, '_>,
+        batch: &'b [C],
+        key: impl Fn(&C) -> ([u8; 16], [u8; 16]),
+        mut make: impl FnMut(&mut Work<'_, '_>, &'b C) -> Result<(Record, Cow<'b, Encoded>), Refusal>,
+    ) -> Result<Vec<Result<Accepted, Refusal>>, Fault> {
+        let keys: Vec<[u8; 16]> = batch.iter().map(|command| key(command).0).collect();
         let known = self.indexes.known(work.tx, &keys)?;
         let mut first = originals(work, &keys, &known)?;
         let mut results = Vec::with_capacity(batch.len());
         let mut records = Vec::with_capacity(batch.len());
         let mut encoded = Vec::with_capacity(batch.len());
         for command in batch {
-            if let Some((fingerprint, created)) = first.get(&command.key_hash) {
-                let same = *fingerprint == command.fingerprint;
+            let (hash, asked) = key(command);
+            if let Some((fingerprint, created)) = first.get(&hash) {
                 let created = created.clone();
-                let again = || Accepted { created, repeated: true };
-                results.push(if same { Ok(again()) } else { Err(reused()) });
+                let again = Accepted { created, repeated: true };
+                results.push(if *fingerprint == asked { Ok(again) } else { Err(reused()) });
                 continue;
             }
-            let record = accept(work, command);
+            let (record, bytes) = match make(work, command) {
+                Ok(made) => made,
+                Err(refusal) => {
+                    results.push(Err(refusal));
+                    continue;
+                }
+            };
             let created = CreatedTransfer { transfer_id: record.id, created_on: record.created };
-            first.insert(command.key_hash, (command.fingerprint, created.clone()));
+            first.insert(hash, (asked, created.clone()));
             results.push(Ok(Accepted { created, repeated: false }));
             records.push(Box::new(record));
-            encoded.push(&command.encoded);
+            encoded.push(bytes);
         }
         store::insert_many(work.tx, &self.indexes, &records, &encoded)?;
         self.fresh.lock().extend(records.into_iter().map(|record| (record.id, record)));
@@ -353,12 +307,13 @@ impl Commit<NewTransfer> for Transfers {
     }
 }
 
+/// What keys stand for, with the fingerprint of their request.
 type First = BTreeMap<[u8; 16], ([u8; 16], CreatedTransfer)>;
 
 /// The transfers that keys of this batch made before.
 fn originals(
     work: &mut Work<'_, '_>,
-    keys: &[&[u8; 16]],
+    keys: &[[u8; 16]],
     known: &[Option<TransferId>],
 ) -> Result<First, Fault> {
     let mut first = First::new();
@@ -373,13 +328,13 @@ fn originals(
             Fault::Store(::store::Error::Other(format!("a key names {id}, which is not stored")))
         })?;
         let created = CreatedTransfer { transfer_id: *id, created_on: record.created };
-        first.insert(**key, (record.fingerprint, created));
+        first.insert(*key, (record.fingerprint, created));
     }
     Ok(first)
 }
 
 /// Makes the transfer and its first event.
-fn accept(work: &mut Work<'_, '_>, command: &NewTransfer) -> Record {
+pub fn accept(work: &mut Work<'_, '_>, command: &NewTransfer) -> Record {
     let parties = &command.parties;
     let bucket = parties.bucket();
     let id = TransferId(work.fresh(bucket));
@@ -389,6 +344,7 @@ fn accept(work: &mut Work<'_, '_>, command: &NewTransfer) -> Record {
         source: parties.source.party.clone(),
         destination: parties.destination.party.clone(),
         amount: command.amount,
+        refund_of: command.refund_of,
     };
     let shard = work.shard_of(bucket);
     let place = work.emit_traced(id.row(), shard, &event, command.trace);
@@ -399,7 +355,7 @@ fn accept(work: &mut Work<'_, '_>, command: &NewTransfer) -> Record {
         facilitator: command.facilitator,
         amount: command.amount,
         parties: parties.clone(),
-        extra: None,
+        extra: command.refund_of.map(Extra::refund),
         key_hash: command.key_hash,
         fingerprint: command.fingerprint,
         created: work.now,

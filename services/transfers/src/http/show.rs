@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::{
-    Code, Endpoint, Refusal,
+    Amount, Code, Endpoint, Refusal,
     ids::{AccountId, PaymentMethodId, TransferId},
     payment_methods::{BankAccount, Card, MethodWallet, ResolvePaymentMethods},
     rails::{GetAchWaiting, GetCardWaiting, GetRtpWaiting, Rail},
@@ -14,10 +14,13 @@ use contracts::{
 };
 use runtime::{Answer, Answered, Ask, Platform};
 
-use super::details;
+use super::{
+    details,
+    refunds::{given, shown as refund},
+};
 use crate::{
     Transfers,
-    domain::Side,
+    domain::{Side, taken},
     store::{self, Filter, Record},
 };
 
@@ -90,6 +93,7 @@ fn filter(
         start: query.start,
         end: query.end,
         foreign_id: query.foreign_id.clone(),
+        refunded: query.refunded,
         rows: (lowest.unwrap_or(0), before.into_iter().chain(end).min()),
         skip: query.skip.unwrap_or(0) as usize,
         count: count as usize,
@@ -125,12 +129,21 @@ impl Transfers {
         records: &[Record],
     ) -> Result<Vec<Transfer>, Refusal> {
         let ids: Vec<TransferId> = records.iter().map(|record| record.id).collect();
-        let mut cancellations = platform.read(move |tx| store::cancellations(tx, &ids)).await?;
+        let read = move |tx: &mut ::store::Tx<'_>| {
+            Ok((store::cancellations(tx, &ids)?, store::refunding(tx, ids)?))
+        };
+        let (mut cancellations, mut refunds) = platform.read(read).await?;
         let behind = behind(platform, records).await;
         let shown = records.iter().map(|record| {
+            let mut shown = transfer(platform, record, &behind);
             let cancellations = cancellations.remove(&record.id).unwrap_or_default();
-            let cancellations = cancellations.iter().map(cancellation).collect();
-            transfer(platform, record, cancellations, &behind)
+            shown.cancellations = cancellations.iter().map(cancellation).collect();
+            if let Some(refunds) = refunds.remove(&record.id) {
+                let taken = Amount::new(taken(&given(&refunds)), record.amount.currency);
+                shown.refunded_amount = Some(taken);
+                shown.refunds = refunds.iter().map(refund).collect();
+            }
+            shown
         });
         Ok(shown.collect())
     }
@@ -182,12 +195,7 @@ async fn waiting(platform: &Platform, rail: Rail, transfer: TransferId) -> Optio
     }
 }
 
-fn transfer(
-    platform: &Platform,
-    record: &Record,
-    cancellations: Vec<Cancellation>,
-    behind: &Behind,
-) -> Transfer {
+fn transfer(platform: &Platform, record: &Record, behind: &Behind) -> Transfer {
     let progress = &record.progress;
     let extra = record.extra.clone().unwrap_or_default();
     let shown = |side: &Side| party(platform, record, side, behind);
@@ -204,7 +212,10 @@ fn transfer(
         description: extra.description,
         metadata: extra.metadata,
         foreign_id: extra.foreign_id,
-        cancellations,
+        cancellations: Vec::new(),
+        refunded_amount: None,
+        refunds: Vec::new(),
+        refund_of: extra.refund_of,
         waiting: None,
         given_back: details::given_back(progress),
         needs_attention: progress.detail.alarm,

@@ -11,8 +11,8 @@ use contracts::{
     rails::Rail,
     registry,
     transfers::{
-        CreateTransfer, CreatedTransfer, GetTimeline, ListTransferEvents, TransferCancelRequested,
-        TransferEvent, TransferEvents,
+        CreateRefund, CreateTransfer, CreatedRefund, CreatedTransfer, GetTimeline,
+        ListTransferEvents, TransferCancelRequested, TransferEvent, TransferEvents,
     },
 };
 use runtime::{Answer, Answered, Ask, Platform, Stored};
@@ -193,7 +193,9 @@ fn exchange(kind: ExchangeKind, name: &str, between: (&str, &str), at: Timestamp
 
 /// Steps 1 to 3: the request, the hop and its answer, the commit, the answer to the caller.
 fn opening(record: &Record, told: &[Exchange]) -> Vec<Step> {
-    let name = format!("{} {}", CreateTransfer::METHOD.as_str(), CreateTransfer::PATH);
+    let is_refund = record.refund_of().is_some();
+    let path = if is_refund { CreateRefund::PATH } else { CreateTransfer::PATH };
+    let name = format!("POST {path}");
     let mut request = exchange(ExchangeKind::Request, &name, ("client", SELF), record.received);
     request.bytes = u64::try_from(record.request_bytes).ok();
     let methods = ResolvePaymentMethods::SERVICE;
@@ -210,12 +212,27 @@ fn opening(record: &Record, told: &[Exchange]) -> Vec<Step> {
     let micros = i64::try_from(commit.duration_micros.unwrap_or(0)).unwrap_or(0);
     let answered_at = commit.at.plus_micros(micros);
     let mut answer = exchange(ExchangeKind::Response, &name, (SELF, "client"), answered_at);
-    let body = CreatedTransfer { transfer_id: record.id, created_on: record.created };
-    answer.bytes = serde_json::to_vec(&body).ok().map(|body| body.len() as u64);
+    let (id, created_on) = (record.id, record.created);
+    let body = match is_refund {
+        false => serde_json::to_vec(&CreatedTransfer { transfer_id: id, created_on }),
+        true => {
+            let amount = record.amount;
+            serde_json::to_vec(&CreatedRefund { refund_id: id, created_on, amount })
+        }
+    };
+    answer.bytes = body.ok().map(|body| body.len() as u64);
     answer.duration_micros = Some(answered_at.micros_since(record.received));
     answer.outcome = Some("200".to_owned());
-    let chain = [request, asked, heard, commit, answer].into_iter().enumerate();
-    chain.map(|(index, exchange)| Step { exchange, cause: index.checked_sub(1) }).collect()
+    // A refund's sides are those of its original: it asks nobody.
+    let chain = match is_refund {
+        false => vec![request, asked, heard, commit, answer],
+        true => vec![request, commit, answer],
+    };
+    chain
+        .into_iter()
+        .enumerate()
+        .map(|(index, exchange)| Step { exchange, cause: index.checked_sub(1) })
+        .collect()
 }
 
 /// The place of what brought an exchange about.

@@ -1,5 +1,7 @@
 //! Invariants over the stored transfers: one per key, statuses as the events demand, legal ways.
 
+use std::collections::BTreeMap;
+
 use contracts::{
     Event, Timestamp,
     exchanges::EventPlace,
@@ -11,8 +13,8 @@ use contracts::{
 use runtime::Stored;
 use store::{Engine, Result, Sql, Tx, Value};
 
-use super::{Indexes, Record, corrupt, load_many};
-use crate::domain::{Decision, Input, Legs, Progress, decide, is_final, may_follow};
+use super::{Indexes, Record, Refund, corrupt, load_many, refunds};
+use crate::domain::{Decision, Given, Input, Legs, Progress, decide, is_final, may_follow, taken};
 
 static FIRST_PAGE: Sql =
     Sql::new("SELECT id, tail FROM transfers_transfer ORDER BY bucket, id, tail LIMIT 5000");
@@ -26,6 +28,9 @@ static PAGE_EMBEDDED: Sql =
     Sql::new("SELECT id, tail FROM transfers_transfer WHERE id > $1 ORDER BY id LIMIT 5000");
 static TWICE: Sql = Sql::new(
     "SELECT key_hash, COUNT(*) FROM transfers_transfer GROUP BY key_hash HAVING COUNT(*) > 1",
+);
+static REFUNDED: Sql = Sql::new(
+    "SELECT DISTINCT original FROM transfers_refund WHERE original > $1 ORDER BY original LIMIT 500",
 );
 
 /// Faults named in one answer at most.
@@ -213,4 +218,76 @@ pub fn transitions_legal(tx: &mut Tx<'_>, read: &mut ReadEvent<'_>) -> Result<Ch
         Ok(())
     })?;
     Ok((counted, faults))
+}
+
+/// V19: the refunds in force of a transfer never exceed it, each goes back the way the money came,
+/// and each is known to the transfer that it refunds.
+pub fn refunds_limited(tx: &mut Tx<'_>) -> Result<Checked> {
+    let mut faults = Vec::new();
+    each_record(tx, |tx, record| {
+        let Some(original) = record.refund_of() else { return Ok(()) };
+        let known = refunds(tx, [original])?.remove(&original).unwrap_or_default();
+        if !known.iter().any(|row| row.refund == record.id) {
+            note(&mut faults, format!("{} refunds {original}, which does not know it", record.id));
+        }
+        Ok(())
+    })?;
+    let (mut counted, mut last) = (0, Vec::new());
+    loop {
+        let ids = tx.query(&REFUNDED, &[Value::Blob(&last)], |row| Ok(row.blob(0)?.to_vec()))?;
+        let Some(end) = ids.last().cloned() else { return Ok((counted, faults)) };
+        last = end;
+        let id = |bytes: &Vec<u8>| TransferId::from_slice(bytes);
+        let ids: Option<Vec<TransferId>> = ids.iter().map(id).collect();
+        let ids = ids.ok_or_else(|| corrupt("the id of a refunded transfer"))?;
+        let originals = load_many(tx, ids.iter().copied())?;
+        let rows = refunds(tx, ids.iter().copied())?;
+        let made = load_many(tx, rows.values().flatten().map(|row| row.refund))?;
+        for id in &ids {
+            counted += 1;
+            let Some(original) = originals.get(id) else {
+                note(&mut faults, format!("{id} is refunded and not stored"));
+                continue;
+            };
+            for fault in of_one(original, &rows[id], &made) {
+                note(&mut faults, format!("{id}: {fault}"));
+            }
+        }
+    }
+}
+
+/// What is wrong with the refunds of a transfer.
+fn of_one(original: &Record, rows: &[Refund], made: &BTreeMap<TransferId, Record>) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut given = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        let Some(refund) = made.get(&row.refund) else {
+            faults.push(format!("refund {} is not stored", row.refund));
+            continue;
+        };
+        given.push(Given { amount: refund.amount.value, status: refund.progress.status });
+        let expected = i64::try_from(at + 1).unwrap_or(i64::MAX);
+        let (source, destination) = (&refund.parties.source, &refund.parties.destination);
+        let is_back = *source == original.parties.destination
+            && *destination == original.parties.source
+            && refund.amount.currency == original.amount.currency;
+        for (is_wrong, what) in [
+            (row.number != expected, "is not numbered in order"),
+            (row.amount != refund.amount.value, "has another amount than its transfer"),
+            (!is_back, "does not go back the way the money came"),
+            (refund.refund_of() != Some(original.id), "is of another transfer"),
+        ] {
+            if is_wrong {
+                faults.push(format!("refund {} {what}", refund.id));
+            }
+        }
+    }
+    let taken = taken(&given);
+    if taken > original.amount.value {
+        faults.push(format!("{taken} is refunded of {}", original.amount));
+    }
+    if !matches!(original.progress.status, TransferStatus::Completed | TransferStatus::Reversed) {
+        faults.push(format!("it is refunded and {}", original.progress.status.as_str()));
+    }
+    faults
 }

@@ -64,6 +64,7 @@ impl Harness {
         }
         methods.put(12, 2, "rtp-credit");
         methods.put(22, 2, "ach-debit-fund");
+        methods.put(32, 2, "card-payment");
         let (running, store) = open(directory.path(), &methods, &Arc::default(), shards);
         let mut harness = Self {
             running,
@@ -154,6 +155,22 @@ impl Harness {
         };
         events["events"].as_array().unwrap().iter().map(name).collect()
     }
+    /// Posts to something of a transfer, as the platform account.
+    pub async fn post_to(
+        &self,
+        transfer: TransferId,
+        what: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Reply {
+        let path = format!("/accounts/{}/transfers/{transfer}/{what}", account(PLATFORM));
+        let mut request =
+            Request::post(path).header(header::AUTHORIZATION, doubles::basic(account(PLATFORM)));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
     pub async fn cancel(&self, transfer: TransferId) -> Reply {
         let path = format!("/accounts/{}/transfers/{transfer}/cancellations", account(PLATFORM));
         let request = Request::post(path)
@@ -198,6 +215,7 @@ fn faults(store: &Store) -> Vec<String> {
         let mut faults = transfers::store::keys_unique(tx, &indexes)?.1;
         faults.extend(transfers::store::statuses_expected(tx, &mut read)?.1);
         faults.extend(transfers::store::transitions_legal(tx, &mut read)?.1);
+        faults.extend(transfers::store::refunds_limited(tx)?.1);
         Ok(faults)
     });
     faults.unwrap()

@@ -25,7 +25,7 @@ async fn book(harness: &Harness, transfer_id: TransferId, state: PostedState) {
 }
 
 /// Waits until the status is this one: rails are consumed a commit later.
-async fn becomes(harness: &Harness, transfer: TransferId, status: &str) {
+pub async fn becomes(harness: &Harness, transfer: TransferId, status: &str) {
     for _ in 0..400 {
         if harness.status(transfer).await == status {
             return;

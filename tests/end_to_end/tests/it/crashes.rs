@@ -147,9 +147,6 @@ async fn twenty_kills_lose_and_double_nothing() {
     assert!(created.values().all(|times| *times == 1), "and has it once");
     println!("{} transfers, {KILLS} kills, ready again in {slowest:?} at most", ids.len());
     assert!(slowest <= READY_MOST, "ready again after {slowest:?}");
-    let data = process.data();
-    let data = data.to_str().unwrap();
-    let (code, out, errors) = process.command(&["verify", "--data", data]);
-    assert_eq!(code, 0, "{out}{errors}");
+    process.verify();
     assert!(process.stop().success());
 }

@@ -28,6 +28,7 @@ mod dashboard;
 mod dead_letters;
 mod idempotency;
 mod invariants;
+mod refunds;
 mod rtp;
 mod shape;
 mod wallets;
