@@ -1,4 +1,5 @@
-//! Synchronous questions to other services: deadline, one retry, circuit breaker, recording.
+//! Synchronous questions to other services: deadline, one retry of what changes nothing, circuit
+//! breaker, recording.
 //!
 //! In one process the request goes to the other service's handler as real request and response
 //! bytes, without a socket.
@@ -14,7 +15,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderName, HeaderValue, Request, Response, StatusCode, header},
 };
-use contracts::{Code, Endpoint, Refusal};
+use contracts::{Code, Endpoint, Method, Refusal};
 use tower::ServiceExt;
 
 use crate::{clock::Monotonic, http::BODY_BYTES_MOST};
@@ -108,17 +109,27 @@ impl Peers {
     }
     /// Asks `GET path` of a service. A 4xx is its answer; a fault is tried once more in the budget.
     pub async fn get<E: Endpoint>(&self, path: &str) -> Result<Called<E::Reply>, Refusal> {
-        let bytes = self.fetch(E::SERVICE, path).await?;
-        let (body, micros) = bytes;
-        let reply = serde_json::from_slice(&body)
-            .map_err(|_| unavailable(E::SERVICE, "answered with what is no answer"))?;
-        Ok(Called { reply, micros, bytes: body.len() as u64 })
+        called::<E>(self.fetch(E::SERVICE, path).await?)
+    }
+    /// Sends a body to a service. It is sent once: whether it may be repeated is for the caller to
+    /// know. A 4xx keeps its meaning.
+    pub async fn send<E: Endpoint>(&self, body: Vec<u8>) -> Result<Called<E::Reply>, Refusal> {
+        let question = Question { method: E::METHOD, path: E::PATH, body };
+        called::<E>(self.exchange(E::SERVICE, &question).await?)
     }
     /// The body of `GET path` of a service, and the microseconds it took.
     pub async fn fetch(
         &self,
         service: &'static str,
         path: &str,
+    ) -> Result<(Vec<u8>, u64), Refusal> {
+        let question = Question { method: Method::Get, path, body: Vec::new() };
+        self.exchange(service, &question).await
+    }
+    async fn exchange(
+        &self,
+        service: &'static str,
+        question: &Question<'_>,
     ) -> Result<(Vec<u8>, u64), Refusal> {
         let (Some(router), Some(circuit)) = (self.routers.get(service), self.circuits.get(service))
         else {
@@ -129,10 +140,12 @@ impl Peers {
             return Err(unavailable(service, "failed repeatedly and is left alone for a second"));
         }
         let tries = async {
-            match ask(router, path).await {
-                Err(refusal) if refusal.code.status() >= 500 => ask(router, path).await,
-                answer => answer,
+            let answer = ask(router, question).await;
+            let failed = answer.as_ref().is_err_and(|refusal| refusal.code.status() >= 500);
+            if failed && question.method == Method::Get {
+                return ask(router, question).await;
             }
+            answer
         };
         let answer = match tokio::time::timeout(BUDGET, tries).await {
             Ok(answer) => answer,
@@ -153,9 +166,25 @@ fn unavailable(service: &str, what: &str) -> Refusal {
     Refusal::new(Code::Unavailable, format!("{service} {what}")).retry_after(1)
 }
 
-async fn ask(router: &Router, path: &str) -> Result<Vec<u8>, Refusal> {
-    let request = Request::get(path)
-        .body(Body::empty())
+/// What is asked of a service.
+struct Question<'a> {
+    method: Method,
+    path: &'a str,
+    body: Vec<u8>,
+}
+
+fn called<E: Endpoint>((body, micros): (Vec<u8>, u64)) -> Result<Called<E::Reply>, Refusal> {
+    let reply = serde_json::from_slice(&body)
+        .map_err(|_| unavailable(E::SERVICE, "answered with what is no answer"))?;
+    Ok(Called { reply, micros, bytes: body.len() as u64 })
+}
+
+async fn ask(router: &Router, question: &Question<'_>) -> Result<Vec<u8>, Refusal> {
+    let request = Request::builder()
+        .method(question.method.as_str())
+        .uri(question.path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(question.body.clone()))
         .map_err(|_| Refusal::new(Code::Internal, "no valid internal path"))?;
     let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
     let status = response.status();
@@ -164,10 +193,36 @@ async fn ask(router: &Router, path: &str) -> Result<Vec<u8>, Refusal> {
         .map_err(|_| Refusal::new(Code::Unavailable, "an answer broke off"))?;
     match status {
         StatusCode::OK => Ok(body.to_vec()),
+        status if question.method != Method::Get && status.is_client_error() => {
+            Err(refused(status, &body))
+        }
         StatusCode::NOT_FOUND => Err(Refusal::not_found("thing")),
         status if status.is_client_error() => {
             Err(Refusal::new(Code::Internal, "an internal question was refused"))
         }
         _ => Err(Refusal::new(Code::Unavailable, "an internal question failed")),
     }
+}
+
+/// The refusal of something sent: who sent it may have to tell a person why.
+fn refused(status: StatusCode, body: &[u8]) -> Refusal {
+    let code = match status {
+        StatusCode::NOT_FOUND => Code::NotFound,
+        StatusCode::CONFLICT => Code::Conflict,
+        StatusCode::UNPROCESSABLE_ENTITY => Code::InvalidField,
+        StatusCode::TOO_MANY_REQUESTS => Code::Busy,
+        _ => Code::MalformedRequest,
+    };
+    let said: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(body).unwrap_or_default();
+    let detail = match said.get("error").and_then(serde_json::Value::as_str) {
+        Some(error) => error.to_owned(),
+        None => {
+            let rule = |(field, rule): (&String, &serde_json::Value)| {
+                Some(format!("{field} {}", rule.as_str()?))
+            };
+            said.iter().filter_map(rule).collect::<Vec<_>>().join(", ")
+        }
+    };
+    Refusal::new(code, detail)
 }

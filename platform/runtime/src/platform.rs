@@ -169,6 +169,21 @@ impl Platform {
         self.inner.metrics.edge(from, E::SERVICE, EdgeKind::Synchronous, E::NAME, 1);
         called
     }
+    /// Hands another service something to write: a body for an endpoint whose path has no names. It
+    /// is sent once; whether it may be repeated is for the caller to know.
+    pub async fn send<E: Endpoint>(
+        &self,
+        from: &'static str,
+        body: &E::Body,
+    ) -> Result<Called<E::Reply>, Refusal>
+    where
+        E::Body: serde::Serialize,
+    {
+        let body = serde_json::to_vec(body).expect("bodies are plain data");
+        let called = self.peers().send::<E>(body).await;
+        self.inner.metrics.edge(from, E::SERVICE, EdgeKind::Synchronous, E::NAME, 1);
+        called
+    }
     /// Asks a public endpoint of another service for a caller, with that caller's own credentials.
     pub async fn ask_for<E: Endpoint>(
         &self,

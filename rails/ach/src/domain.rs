@@ -211,6 +211,10 @@ impl Entry {
         self.rdfi = place.rdfi;
         true
     }
+    /// Whether the bank may have it, and has not returned it.
+    pub fn is_at_bank(&self) -> bool {
+        matches!(self.state, State::Claimed | State::Originated | State::Accepted)
+    }
     /// Its funds are released, if they are to be by this business time.
     pub fn release(&mut self, business: i64) -> Option<Outcome> {
         if self.state != State::Originated || self.due > business {

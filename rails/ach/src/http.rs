@@ -19,6 +19,7 @@ use crate::{
     wire::{self, Class},
 };
 
+pub(crate) use inbound::About;
 pub use inbound::{Content, TakeIn};
 
 /// Takes the lease, or renews it under the epoch that is held. Done: the epoch, `None` where another

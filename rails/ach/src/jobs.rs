@@ -3,6 +3,7 @@
 //! by commits, by a moved clock, and by the earliest time at which something is due.
 
 mod clerk;
+mod corrections;
 mod courier;
 mod looks;
 mod uploads;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use contracts::{
     ledger::LedgerReserved,
-    payment_methods::Reveal,
+    payment_methods::{CorrectBankAccount, Reveal},
     rails::{
         CutOffAch, DecideAchFile, GetAchWaiting, ListAchExceptions, ListAchFiles, RailOutcome,
     },
@@ -63,6 +63,7 @@ pub fn service(config: Config) -> Result<Service<Ach>, String> {
         .handles::<TransferCancelRequested>()
         .emits::<RailOutcome>()
         .calls::<Reveal>()
+        .calls::<CorrectBankAccount>()
         .talks_to("bank", "NACHA file")
         .hears_from("bank", "ack")
         .hears_from("bank", "return")

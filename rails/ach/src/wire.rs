@@ -7,7 +7,7 @@ use calendar::{Day, Kind, TimeOfDay};
 use contracts::{Timestamp, rails::Direction};
 use nacha::{Sec, Trace, routing::RoutingNumber};
 
-pub use incoming::{Acknowledgement, Answer, Said, read_acknowledgement, read_answers};
+pub use incoming::{Acknowledgement, Answer, Said, corrected, read_acknowledgement, read_answers};
 pub(crate) use outgoing::hash;
 pub use outgoing::{Built, build, entry};
 

@@ -5,6 +5,7 @@
 
 mod it {
     mod bank;
+    mod corrections;
     mod cuts;
     mod days;
     mod faults;

@@ -1,7 +1,8 @@
 //! Taking in the bank's files: each once, whole or not at all, in the commit of its effects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ::store::{Error, Tx};
 use contracts::Refusal;
 use runtime::{Command, Commit, Fault, Work};
 
@@ -10,7 +11,7 @@ use crate::{
     Ach,
     domain::{Entry, Key, News, State, files::FileState},
     store::{self, Message, Unmatched},
-    wire::{Acknowledgement, Answer, Said},
+    wire::{Acknowledgement, Answer, Said, Us},
 };
 
 /// Takes in a file of the bank. Done: whether it was new; `None` where the lease is lost.
@@ -32,7 +33,8 @@ impl Command for TakeIn {
 #[derive(Clone, Debug)]
 pub enum Content {
     Acknowledgement(Acknowledgement),
-    Answers(Vec<Answer>),
+    /// With why the bank account behind some of them, by their place, cannot be corrected.
+    Answers(Vec<Answer>, BTreeMap<usize, String>),
     /// Nothing of it may be applied.
     Poison(String),
 }
@@ -55,7 +57,7 @@ impl Ach {
         }
         let (count, fault) = match &file.content {
             Content::Acknowledgement(_) => (1, None),
-            Content::Answers(answers) => (answers.len(), None),
+            Content::Answers(answers, _) => (answers.len(), None),
             Content::Poison(why) => (0, Some(why.as_str())),
         };
         let counted = (count, 0, fault);
@@ -64,7 +66,9 @@ impl Ach {
         }
         let apart = match &file.content {
             Content::Acknowledgement(ack) => self.acknowledged(work, ack)?,
-            Content::Answers(answers) => self.answered(work, &file.name, answers)?,
+            Content::Answers(answers, uncorrected) => {
+                self.answered(work, &file.name, (answers, uncorrected))?
+            }
             Content::Poison(why) => vec![self.apart(work, &file.name, why.clone())],
         };
         for one in &apart {
@@ -137,29 +141,19 @@ impl Ach {
         &self,
         work: &mut Work<'_, '_>,
         name: &str,
-        answers: &[Answer],
+        (answers, uncorrected): (&[Answer], &BTreeMap<usize, String>),
     ) -> Result<Vec<Unmatched>, Fault> {
         let us = &self.config.us;
-        let last = store::take_numbers(work.tx, |numbers| numbers)?.entry;
-        let wanted: std::collections::BTreeSet<i64> =
-            answers.iter().flat_map(|answer| us.numbers(answer.trace, last)).collect();
-        let found = store::load_numbered(work.tx, wanted)?;
-        let keys: BTreeMap<i64, Key> = found.iter().map(|one| (one.number, one.key)).collect();
-        let mut there: BTreeMap<Key, Entry> = found.into_iter().map(|one| (one.key, one)).collect();
-        let before = there.clone();
+        let about = About::load(work.tx, us, answers)?;
+        let before = about.entries.clone();
+        let mut there = before.clone();
         let until = self.release_until(work.now);
         let (mut apart, mut messages) = (Vec::new(), Vec::new());
-        for answer in answers {
-            let candidates = us.numbers(answer.trace, last);
-            let key = candidates.iter().filter_map(|number| keys.get(number));
-            let key = key.copied().find(|key| there.get(key).is_some_and(|of| fits(of, answer)));
-            let why = match (key, answer.news()) {
+        for (place, answer) in answers.iter().enumerate() {
+            let why = match (about.key(us, answer), answer.news()) {
                 (_, None) => Some("an entry that answers nothing"),
-                (None, _) if candidates.iter().any(|number| keys.contains_key(number)) => {
-                    Some("another bank or amount than the entry's of this trace number")
-                }
-                (None, _) => Some("no entry of ours has this trace number"),
-                (Some(key), Some(news)) => {
+                (Err(why), _) => Some(why),
+                (Ok(key), Some(news)) => {
                     let entry = there.get_mut(&key).expect("it was just found");
                     // What was due before it came had been released.
                     if let Some(outcome) = entry.release(until) {
@@ -176,7 +170,7 @@ impl Ach {
                     self.hear(work, entry, &news)
                 }
             };
-            if let Some(why) = why {
+            for why in why.into_iter().chain(uncorrected.get(&place).map(String::as_str)) {
                 apart.push(Unmatched {
                     at: work.machine,
                     file: name.to_owned(),
@@ -190,6 +184,38 @@ impl Ach {
         store::insert_messages(work.tx, &mut there, &messages)?;
         self.save(work, before, there)?;
         Ok(apart)
+    }
+}
+
+/// The entries that answers of the bank may be about.
+pub(crate) struct About {
+    pub entries: BTreeMap<Key, Entry>,
+    keys: BTreeMap<i64, Key>,
+    /// The last number given.
+    last: i64,
+}
+
+impl About {
+    pub fn load(tx: &mut Tx<'_>, us: &Us, answers: &[Answer]) -> Result<Self, Error> {
+        let last = store::take_numbers(tx, |numbers| numbers)?.entry;
+        let wanted: BTreeSet<i64> =
+            answers.iter().flat_map(|answer| us.numbers(answer.trace, last)).collect();
+        let found = store::load_numbered(tx, wanted)?;
+        let keys = found.iter().map(|one| (one.number, one.key)).collect();
+        let entries = found.into_iter().map(|one| (one.key, one)).collect();
+        Ok(Self { entries, keys, last })
+    }
+    /// The entry that an answer is about, or why there is none.
+    pub fn key(&self, us: &Us, answer: &Answer) -> Result<Key, &'static str> {
+        let candidates = us.numbers(answer.trace, self.last);
+        let keys: Vec<Key> =
+            candidates.iter().filter_map(|number| self.keys.get(number)).copied().collect();
+        let fitting = |key: &&Key| self.entries.get(key).is_some_and(|of| fits(of, answer));
+        match keys.iter().find(fitting) {
+            Some(key) => Ok(*key),
+            None if keys.is_empty() => Err("no entry of ours has this trace number"),
+            None => Err("another bank or amount than the entry's of this trace number"),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Looking into the bank's folders: each file once it has stopped growing, each content once. One that
 //! cannot be read is set aside and holds up no other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     commit,
@@ -98,17 +98,24 @@ impl Courier {
             }
         };
         let Some((hash, bytes)) = read else { return Ok(false) };
-        let content = match bytes {
+        let mut content = match bytes {
             None => Content::Poison(format!("{size} bytes; at most {}", nacha::MAX_BYTES)),
             Some(bytes) => {
                 let reading = tokio::task::spawn_blocking(move || content(kind, &bytes));
                 reading.await.unwrap_or_else(|error| Content::Poison(error.to_string()))
             }
         };
+        if let Content::Answers(answers, uncorrected) = &mut content {
+            // Before the file counts as taken in: a crash between the two repeats this.
+            match self.correct(&hash, answers).await {
+                Some(refused) => *uncorrected = refused,
+                None => return Ok(false),
+            }
+        }
         let poison = matches!(content, Content::Poison(_));
         let heard = match &content {
             Content::Acknowledgement(_) => Some("ack"),
-            Content::Answers(answers) => answers.first().map(|answer| match answer.said {
+            Content::Answers(answers, _) => answers.first().map(|answer| match answer.said {
                 wire::Said::Changed(_) => "change",
                 _ => "return",
             }),
@@ -134,7 +141,9 @@ impl Courier {
 fn content(kind: Kind, bytes: &[u8]) -> Content {
     let read = match kind {
         Kind::Acknowledgement => wire::read_acknowledgement(bytes).map(Content::Acknowledgement),
-        Kind::Answers => wire::read_answers(bytes).map(Content::Answers),
+        Kind::Answers => {
+            wire::read_answers(bytes).map(|answers| Content::Answers(answers, BTreeMap::new()))
+        }
     };
     read.unwrap_or_else(Content::Poison)
 }

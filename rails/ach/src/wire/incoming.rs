@@ -1,6 +1,7 @@
 //! The bank's files: acknowledgements, and files of returns and of notifications of change.
 
-use nacha::{Addenda, ReturnCode, Trace};
+use contracts::payment_methods::Corrected;
+use nacha::{AccountKind, Addenda, Correction, InvalidCorrection, ReturnCode, Trace};
 use serde::Deserialize;
 
 use crate::domain::News;
@@ -112,6 +113,35 @@ fn answer(entry: &nacha::Entry) -> Answer {
         cents: i64::try_from(entry.amount.cents()).expect("ten digits"),
         said,
     }
+}
+
+/// What a notification says of the bank account itself; `None` where it is about something else, or is
+/// only the sender's to mend.
+pub fn corrected(change: &nacha::Change) -> Result<Option<Corrected>, InvalidCorrection> {
+    let mut right = Corrected::default();
+    let kind = |account| match account {
+        AccountKind::Checking => "checking",
+        AccountKind::Savings => "savings",
+        AccountKind::GeneralLedger => "general-ledger",
+        AccountKind::Loan => "loan",
+    };
+    let (routing, account, code, name) = match change.correction()? {
+        Correction::Account(account) => (None, Some(account), None, None),
+        Correction::Routing(routing) => (Some(routing), None, None, None),
+        Correction::RoutingAndAccount(routing, account) => {
+            (Some(routing), Some(account), None, None)
+        }
+        Correction::Name(name) => (None, None, None, Some(name)),
+        Correction::TransactionCode(code) => (None, None, Some(code), None),
+        Correction::AccountAndCode(account, code) => (None, Some(account), Some(code), None),
+        Correction::All(routing, account, code) => (Some(routing), Some(account), Some(code), None),
+        Correction::IndividualId(_) | Correction::Other(_) => return Ok(None),
+    };
+    right.routing_number = routing.map(|routing| routing.to_string());
+    right.account_number = account;
+    right.bank_account_type = code.map(|code| kind(code.account()).to_owned());
+    right.holder_name = name;
+    Ok(Some(right))
 }
 
 /// What a leg failed for, by the code that it was returned with.

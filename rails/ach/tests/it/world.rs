@@ -22,7 +22,9 @@ use contracts::{
     exchanges::Exchanges,
     ids::{AccountId, CancellationId, KeyId, PaymentMethodId, TransferId},
     ledger::LedgerReserved,
-    payment_methods::{Reveal, Revealed, RevealedMethod},
+    payment_methods::{
+        CorrectBankAccount, CorrectBankAccountRequest, Nothing, Reveal, Revealed, RevealedMethod,
+    },
     rails::{
         AchCutOff, AchException, AchFile, Direction, GetAchWaiting, Rail, RailOutcome, RailState,
     },
@@ -147,6 +149,35 @@ pub struct Bank {
     /// Added to the account numbers: a correction.
     pub shift: AtomicI64,
     pub asked: AtomicI64,
+    /// Notices of change, as they came.
+    pub notices: Mutex<Vec<CorrectBankAccountRequest>>,
+    /// What becomes of the next notices, in their order; all others are taken.
+    pub answers: Mutex<Vec<Notice>>,
+}
+impl Bank {
+    fn next(&self) -> Option<Notice> {
+        let mut answers = self.answers.lock();
+        (!answers.is_empty()).then(|| answers.remove(0))
+    }
+}
+/// What becomes of a notice.
+pub enum Notice {
+    Refused(contracts::Code),
+    /// It is taken, and the answer never comes.
+    Silent,
+}
+impl Answer<CorrectBankAccount> for Methods {
+    async fn answer(
+        &self,
+        ask: Ask<CorrectBankAccount>,
+    ) -> Result<Answered<CorrectBankAccount>, Refusal> {
+        self.0.notices.lock().push(ask.body);
+        match self.0.next() {
+            Some(Notice::Refused(code)) => Err(Refusal::new(code, "as the test wants it")),
+            Some(Notice::Silent) => std::future::pending().await,
+            None => Ok(Answered::ok(&Nothing {})),
+        }
+    }
 }
 impl Answer<Reveal> for Methods {
     async fn answer(&self, ask: Ask<Reveal>) -> Result<Answered<Reveal>, Refusal> {
@@ -296,6 +327,7 @@ impl World {
                 Arc::new(Methods(Arc::clone(&self.methods))),
             )
             .answers::<Reveal>()
+            .answers::<CorrectBankAccount>()
             .wire(),
             ach::service(config).unwrap().wire(),
         ];

@@ -107,3 +107,54 @@ async fn from_outside_to_outside() {
     assert_eq!(transit["debitsPosted"], transit["creditsPosted"], "nothing stays in transit");
     process.verify();
 }
+
+/// The account numbers of the entries that the bank received with this amount.
+fn accounts_paid(process: &Process, cents: i64) -> Vec<String> {
+    let folder = process.data().join("sandbox/ach");
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        // Credits to checking accounts, not what the bank sends back.
+        let entries = text.lines().filter(|line| line.starts_with("622"));
+        let paid = entries.filter(|line| line[29..39] == format!("{cents:010}"));
+        found.extend(paid.map(|line| line[12..29].trim().to_owned()));
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_bank_account_is_used_from_then_on() {
+    let mut process = Process::start_with(&["--keep-wire"]).await;
+    let api = process.api();
+    let account = format!("/accounts/{}/bank-accounts", api.connected(1));
+    let before = api.get(&account).await.json()[0].clone();
+    let credit =
+        async |value| api.transfer(api.wallet(), api.method(1, "ach-credit-standard"), value).await;
+    let noted =
+        |transfer: &Value| transfer["destination"]["achDetails"]["correction"]["code"] == "C01";
+    let corrected = credit(77_9801).await;
+    api.until(&corrected, noted).await;
+    let after = api.get(&account).await.json()[0].clone();
+    assert_ne!(before["lastFourAccountNumber"], after["lastFourAccountNumber"], "{after}");
+    assert_eq!(before["bankAccountID"], after["bankAccountID"]);
+    let graph = api.get("/operations/topology").await.json();
+    let edge = |edge: &&Value| edge["name"] == "CorrectBankAccount";
+    let edge = graph["edges"].as_array().unwrap().iter().find(edge).unwrap();
+    assert_eq!((&edge["declared"], &edge["observed"]), (&true.into(), &1.into()), "{edge}");
+    // Killed right then, it is not corrected once more by the same notice.
+    process.kill();
+    process.again().await;
+    let next = credit(1_234).await;
+    assert_eq!(api.settled(&next).await["status"], "completed");
+    assert_eq!(api.settled(&corrected).await["status"], "completed");
+    let again = api.get(&account).await.json()[0].clone();
+    assert_eq!(again, after);
+    let (old, new) = (accounts_paid(&process, 77_9801), accounts_paid(&process, 1_234));
+    assert_eq!((old.len(), new.len()), (1, 1), "each is paid once");
+    assert_ne!(old, new);
+    let last = |number: &str| number[number.len() - 4..].to_owned();
+    assert_eq!(last(&old[0]), before["lastFourAccountNumber"]);
+    assert_eq!(last(&new[0]), after["lastFourAccountNumber"]);
+    let exceptions = api.get("/operations/ach/exceptions").await.json();
+    assert_eq!(exceptions, json!([]));
+}
