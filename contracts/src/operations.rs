@@ -243,6 +243,12 @@ pub struct RailConnection {
     pub queue: RailQueue,
     /// The first instructions that are not final, the longest waiting first.
     pub waiting: Vec<RailWaiting>,
+    /// When a file was last handed over, for a rail that has files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sent_on: Option<Timestamp>,
+    /// When it was last looked for files of the other side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_looked_on: Option<Timestamp>,
     /// The newest files, for a rail that has files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<RailFile>,
@@ -293,10 +299,14 @@ pub struct RailFile {
     pub name: String,
     /// `sent` or `received`
     pub direction: String,
-    /// `acknowledged`, `waiting`, `refused`
+    /// Of one sent: `fixed`, `sending`, `renaming`, `held`, `sent`, `acknowledged`, `refused`; of one
+    /// received: `taken-in`, `set-aside`
     pub state: String,
     pub at: Timestamp,
     pub entries: u64,
+    /// Why a person must look, or what was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 endpoint!(

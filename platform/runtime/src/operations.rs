@@ -62,6 +62,8 @@ fn silent(rail: &str, refusal: &Refusal) -> RailConnection {
         circuit: RailCircuit { state: "open".to_owned(), failures: 0, next_on: None },
         queue: RailQueue::default(),
         waiting: Vec::new(),
+        last_sent_on: None,
+        last_looked_on: None,
         files: Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! What is asked of the rail, and what it commits about its own entries and files.
 
+mod connection;
 mod inbound;
 mod questions;
 

@@ -69,6 +69,7 @@ pub fn service(config: Config) -> Result<Service<Ach>, String> {
         .hears_from("bank", "return")
         .hears_from("bank", "change")
         .shows(exchanges)
+        .connects()
         .starts(|_, tx| store::free_lease(tx).map_err(Into::into))
         .runs(jobs::run))
 }

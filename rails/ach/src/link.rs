@@ -10,6 +10,7 @@ use std::{
 };
 
 use calendar::Windows;
+use contracts::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -131,6 +132,18 @@ pub struct Lease {
     pub until: u64,
 }
 
+/// What is known of the connection, for operators.
+#[derive(Clone, Default, Debug)]
+pub struct Seen {
+    /// There is a session that works.
+    pub connected: bool,
+    /// Attempts in a row that failed, and why the last one did.
+    pub failures: u32,
+    pub why: Option<String>,
+    /// Machine time of the last look into the bank's folders.
+    pub looked: Option<Timestamp>,
+}
+
 /// What the rail's tasks share.
 pub struct Link {
     /// Something may be due: cut-offs and releases.
@@ -142,6 +155,7 @@ pub struct Link {
     seen_until: AtomicI64,
     /// Monotonic microseconds of the next attempt; 0 where the bank is there.
     retry_at: AtomicU64,
+    seen: Mutex<Seen>,
 }
 
 impl Link {
@@ -153,7 +167,15 @@ impl Link {
             // Before the first look nothing is released.
             seen_until: AtomicI64::new(0),
             retry_at: AtomicU64::new(0),
+            seen: Mutex::default(),
         }
+    }
+    /// What is known of the connection.
+    pub fn seen(&self) -> Seen {
+        self.seen.lock().clone()
+    }
+    pub fn note(&self, change: impl FnOnce(&mut Seen)) {
+        change(&mut self.seen.lock());
     }
     pub fn lease(&self) -> Option<Lease> {
         *self.lease.lock()

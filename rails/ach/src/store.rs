@@ -21,12 +21,12 @@ use store::{Error, Insert, Kind, Migration, OnConflict, Row, Select, Sql, Tx, Up
 use crate::domain::{Entry, Key, State};
 
 pub use files::{
-    Batch, File, insert_file, last_slot, list_batches, list_newest_files, list_to_send, load_file,
-    load_files_named, save_file,
+    Batch, File, insert_file, last_sent, last_slot, list_batches, list_newest_files, list_to_send,
+    load_file, load_files_named, save_file,
 };
 pub use inbound::{
-    Message, Unmatched, exchanges, insert_inbound, insert_messages, insert_unmatched,
-    list_unmatched,
+    Inbound, Message, Unmatched, exchanges, insert_inbound, insert_messages, insert_unmatched,
+    list_newest_inbound, list_unmatched,
 };
 pub use lease::{Numbers, free_lease, is_held, renew_lease, take_lease, take_numbers};
 pub use verify::{Instructed, Standing, verify};

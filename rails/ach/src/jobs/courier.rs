@@ -95,6 +95,7 @@ impl Courier {
     async fn pass(&mut self) -> Option<Duration> {
         let Some(lease) = self.ach.link.lease() else {
             self.session = None;
+            self.ach.link.note(|seen| seen.connected = false);
             return None;
         };
         let Ok(work) = self.work().await else { return Some(OWN_TROUBLE) };
@@ -119,6 +120,9 @@ impl Courier {
                 Ok(()) => {
                     self.sessions.succeeded();
                     self.ach.link.set_retry(None);
+                    self.ach.link.note(|seen| {
+                        (seen.connected, seen.failures, seen.why) = (true, 0, None);
+                    });
                 }
                 Err(trouble) => self.failed(&trouble),
             }
@@ -162,6 +166,8 @@ impl Courier {
         }
         if self.now() >= self.next_look {
             self.look(&session, lease).await?;
+            let looked = self.platform.clock().machine();
+            self.ach.link.note(|seen| seen.looked = Some(looked));
             self.next_look = self.now() + unsigned(look);
         }
         self.session = Some(session);
@@ -181,6 +187,11 @@ impl Courier {
             }
         }
         self.ach.link.set_retry(self.sessions.until(now));
+        self.ach.link.note(|seen| {
+            seen.connected = false;
+            seen.failures = seen.failures.saturating_add(1);
+            seen.why = Some(trouble.to_string());
+        });
     }
 }
 

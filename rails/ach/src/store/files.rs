@@ -112,6 +112,7 @@ static MANY: Select<1> = Select::new("ach_file", COLUMNS, [("number", Kind::Int)
 static TO_SEND: Sql =
     Sql::new(concat!(columns!(), "WHERE state < $1 AND state < 5 ORDER BY state, number LIMIT $2"));
 static NEWEST: Sql = Sql::new(concat!(columns!(), "ORDER BY number DESC LIMIT $1"));
+static SENT: Sql = Sql::new("SELECT MAX(at + micros) FROM ach_file WHERE state >= 4 AND at > 0");
 static SLOT: Sql = Sql::new("SELECT MAX(slot) FROM ach_file WHERE day = $1");
 static BATCHES: Sql = Sql::new(
     "SELECT file, number, class, cutoff, settles FROM ach_batch WHERE file = $1 ORDER BY number",
@@ -219,6 +220,11 @@ pub fn list_to_send(tx: &mut Tx<'_>, below: FileState, most: usize) -> Result<Ve
 /// The newest files.
 pub fn list_newest_files(tx: &mut Tx<'_>, most: i64) -> Result<Vec<File>, Error> {
     tx.query(&NEWEST, &[Value::Int(most)], file)
+}
+
+/// Machine time at which a file was last known to be at the bank.
+pub fn last_sent(tx: &mut Tx<'_>) -> Result<Option<i64>, Error> {
+    Ok(tx.query_one(&SENT, &[], |row| row.opt_int(0))?.flatten())
 }
 
 /// The last slot of a day that is taken.

@@ -45,6 +45,8 @@ static NEW_INBOUND: Insert<6> = Insert::new(
     ],
     OnConflict::Nothing,
 );
+static NEWEST: Sql =
+    Sql::new("SELECT name, at, applied, fault FROM ach_inbound ORDER BY at DESC, hash LIMIT $1");
 static NEW_EXCEPTION: Insert<7> = Insert::new(
     "ach_exception",
     [
@@ -61,6 +63,17 @@ static NEW_EXCEPTION: Insert<7> = Insert::new(
 static EXCEPTIONS: Sql = Sql::new(
     "SELECT at, file, trace, code, amount, why FROM ach_exception ORDER BY number DESC LIMIT $1",
 );
+
+/// A file of the bank that was taken in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Inbound {
+    pub name: String,
+    /// Machine time.
+    pub at: Timestamp,
+    pub entries: i64,
+    /// Why nothing of it was applied.
+    pub fault: Option<String>,
+}
 
 /// A return or notification of one entry.
 #[derive(Clone, Debug)]
@@ -107,6 +120,18 @@ pub fn insert_inbound(
         Value::from(fault),
     ];
     Ok(tx.insert_many(&NEW_INBOUND, [values], |values| values)? == 1)
+}
+
+/// The files of the bank that were taken in last.
+pub fn list_newest_inbound(tx: &mut Tx<'_>, most: i64) -> Result<Vec<Inbound>, Error> {
+    tx.query(&NEWEST, &[Value::Int(most)], |row| {
+        Ok(Inbound {
+            name: row.text(0)?.to_owned(),
+            at: Timestamp(row.int(1)?),
+            entries: row.int(2)?,
+            fault: row.opt_text(3)?.map(str::to_owned),
+        })
+    })
 }
 
 /// Keeps what fits nothing.

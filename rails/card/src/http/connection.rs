@@ -54,6 +54,8 @@ impl Connects for Card {
             },
             queue,
             waiting: open.iter().map(|one| waiting(one, is_up)).collect(),
+            last_sent_on: None,
+            last_looked_on: None,
             files: Vec::new(),
         })
     }

@@ -50,6 +50,8 @@ impl Connects for Rtp {
             circuit,
             queue,
             waiting,
+            last_sent_on: None,
+            last_looked_on: None,
             files: Vec::new(),
         })
     }

@@ -88,8 +88,10 @@ pub fn refused(session: Option<&Session>, no_page: &NoPage) -> Page {
 /// A status with its name, never by colour alone.
 pub fn badge(status: &str) -> Markup {
     let class = match status {
-        "completed" | "ok" | "closed" | "connected" | "replayed" | "ready" => "badge good",
-        "failed" | "reversed" | "open" | "unavailable" | "poisoned" => "badge bad",
+        "completed" | "ok" | "closed" | "connected" | "replayed" | "ready" | "acknowledged"
+        | "taken-in" => "badge good",
+        "failed" | "reversed" | "open" | "unavailable" | "poisoned" | "held" | "refused"
+        | "set-aside" => "badge bad",
         "canceled" | "dropped" | "idle" => "badge still",
         _ => "badge under-way",
     };

@@ -39,6 +39,12 @@ fn section(rail: &RailConnection) -> Markup {
                     (queue.ready) " ready, " (queue.sending) " being sent, "
                     (queue.unknown) " unknown, " (queue.pending) " pending at the network"
                 }
+                @if let Some(sent) = rail.last_sent_on {
+                    dt { "Last file sent" } dd { (frame::moment(sent)) }
+                }
+                @if let Some(looked) = rail.last_looked_on {
+                    dt { "Last look" } dd { (frame::moment(looked)) }
+                }
             }
             @if !rail.waiting.is_empty() {
                 h3 { "What waits" }
@@ -84,7 +90,11 @@ fn files(rail: &RailConnection) -> Markup {
                 @for file in &rail.files {
                     tr {
                         td { code { (file.name) } } td { (file.direction) }
-                        td { (frame::badge(&file.state)) } td class="number" { (file.entries) }
+                        td {
+                            (frame::badge(&file.state))
+                            @if let Some(reason) = &file.reason { " " (reason) }
+                        }
+                        td class="number" { (file.entries) }
                         td { (frame::moment(file.at)) }
                     }
                 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use end_to_end::{Api, Process};
 use reqwest::{Client, Method, redirect::Policy};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A browser without a screen: one cookie, no redirects.
 struct Visitor {
@@ -328,4 +328,61 @@ async fn a_process_stops_at_once_though_a_page_is_live() {
     assert!(process.stop().success());
     assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
     while let Ok(Some(_)) = live.chunk().await {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bank_s_session_and_its_files_are_seen() {
+    let process = Process::start().await;
+    let api = process.api();
+    let credit =
+        async |value| api.transfer(api.wallet(), api.method(0, "ach-credit-standard"), value).await;
+    let rail = async |holds: fn(&Value) -> bool| {
+        for _ in 0..1_500 {
+            let rails = api.get("/operations/rails").await.json();
+            let all = rails.as_array().unwrap();
+            let ach = all.iter().find(|rail| rail["name"] == "ach").unwrap();
+            if holds(ach) {
+                return ach.clone();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("not in time: {}", api.get("/operations/rails").await.text);
+    };
+    let idle = rail(|_| true).await;
+    assert_eq!((&idle["state"], &idle["circuit"]["state"]), (&"idle".into(), &"closed".into()));
+    let id = credit(300).await;
+    api.settled(&id).await;
+    let file = |rail: &Value, direction: &str| {
+        let files = rail["files"].as_array().unwrap();
+        files.iter().find(|file| file["direction"] == direction).unwrap().clone()
+    };
+    let settled = rail(|rail| rail["queue"]["pending"] == 0).await;
+    assert_eq!(settled["state"], "connected", "{settled}");
+    let ours = file(&settled, "sent");
+    assert_eq!((&ours["state"], &ours["entries"]), (&"acknowledged".into(), &1.into()), "{ours}");
+    assert_eq!(file(&settled, "received")["state"], "taken-in", "{settled}");
+    for moment in ["lastSentOn", "lastLookedOn"] {
+        assert!(settled[moment].is_string(), "{settled}");
+    }
+    // The bank takes this one, and is away for 10 s: the next one's file waits for it.
+    credit(77_9600).await;
+    let away = rail(|rail| rail["state"] == "unavailable").await;
+    assert_ne!(away["circuit"]["failures"], 0, "{away}");
+    let next = credit(400).await;
+    let away = rail(|rail| rail["queue"]["sending"] == 1).await;
+    let waits = away["waiting"].as_array().unwrap();
+    let waits = waits.iter().find(|one| one["transferID"] == next).unwrap();
+    assert_eq!(waits["reason"], "its file waits until the bank is there", "{away}");
+    let page = Visitor::signed_in(&process).await.get("/dashboard/rails").await.text;
+    for text in [
+        ours["name"].as_str().unwrap(),
+        "acknowledged",
+        "taken-in",
+        "Last file sent",
+        "Last look",
+        "its file waits until the bank is there",
+    ] {
+        assert!(page.contains(text), "no {text}: {page}");
+    }
+    rail(|rail| rail["state"] == "connected" && rail["queue"]["sending"] == 0).await;
 }
