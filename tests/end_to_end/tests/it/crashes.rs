@@ -18,8 +18,19 @@ const KILLS: usize = 20;
 const READY_MOST: Duration = Duration::from_secs(5);
 
 /// Kinds of transfers: the type of method beside the platform's wallet.
-const KINDS: [&str; 6] =
-    ["moov-wallet", "moov-wallet", "rtp-credit", "push-to-card", "card-payment", "moov-wallet"];
+const KINDS: [&str; 7] = [
+    "moov-wallet",
+    "ach-credit-standard",
+    "ach-debit-fund",
+    "moov-wallet",
+    "rtp-credit",
+    "push-to-card",
+    "card-payment",
+];
+/// Kinds that bring money to the platform's wallet.
+const BRINGS: [&str; 2] = ["ach-debit-fund", "card-payment"];
+/// Now and then a bank returns an entry for want of money: then it failed, and is not paid.
+const RETURNED: i64 = 77_9901;
 
 /// What clients were told: key to transfer, its kind, and the amount.
 #[derive(Default)]
@@ -31,7 +42,9 @@ struct Told {
 /// The body of a transfer of a kind: to the method, or from it where it pays.
 fn body(api: &Api, kind: usize, value: i64) -> Value {
     match KINDS[kind] {
-        "card-payment" => Api::transfer_body(api.method(0, "card-payment"), api.wallet(), value),
+        from if BRINGS.contains(&from) => {
+            Api::transfer_body(api.method(0, from), api.wallet(), value)
+        }
         "push-to-card" => Api::transfer_body(api.wallet(), api.method(1, "push-to-card"), value),
         to => Api::transfer_body(api.wallet(), api.method(0, to), value),
     }
@@ -42,6 +55,8 @@ async fn client(api: Api, told: Arc<Mutex<Told>>, stop: Arc<AtomicBool>, kind: u
     while !stop.load(Ordering::Relaxed) {
         value = value % 900 + 1;
         let key = key();
+        let returned = value == 300 && KINDS[kind].starts_with("ach-");
+        let value = if returned { RETURNED } else { value };
         let body = body(&api, kind, value);
         match api.send(api.transfer_request(&key, &body)).await {
             Ok(reply) if reply.status == 200 => {
@@ -80,6 +95,19 @@ async fn feed(api: &Api, expected: usize) -> BTreeMap<String, u32> {
     created
 }
 
+/// What the counterparties paid for each transfer, and what they have in force.
+async fn paid(api: &Api) -> BTreeMap<String, i64> {
+    let mut paid = BTreeMap::<String, i64>::new();
+    for row in api.books().await {
+        let state = row["state"].as_str().unwrap();
+        if ["accepted", "approved", "settled"].contains(&state) {
+            let value = row["amount"].as_i64().or(row["amount"]["value"].as_i64()).unwrap();
+            *paid.entry(row["transferID"].as_str().unwrap().to_owned()).or_default() += value;
+        }
+    }
+    paid
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_kills_lose_and_double_nothing() {
     let mut process = Process::start().await;
@@ -87,7 +115,7 @@ async fn twenty_kills_lose_and_double_nothing() {
     let had = api.balance(api.account()).await;
     let told = Arc::new(Mutex::new(Told::default()));
     let stop = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> = (0..12)
+    let clients: Vec<_> = (0..14)
         .map(|number| {
             let (told, stop) = (Arc::clone(&told), Arc::clone(&stop));
             tokio::spawn(client(api.clone(), told, stop, number % KINDS.len()))
@@ -122,25 +150,23 @@ async fn twenty_kills_lose_and_double_nothing() {
         let transfer = api.settled(id).await;
         assert_eq!(transfer["amount"]["value"], *value);
         if transfer["status"] == "completed" {
-            moved += if KINDS[*kind] == "card-payment" { -value } else { *value };
+            moved += if BRINGS.contains(&KINDS[*kind]) { -value } else { *value };
+            assert_ne!(*value, RETURNED, "{id} is returned, and completed");
             completed.insert(id.clone(), *value);
         }
     }
     assert_eq!(api.balance(api.account()).await, had - moved, "the wallet paid what completed");
-    let mut paid = BTreeMap::<String, i64>::new();
-    for row in api.books().await {
-        let state = row["state"].as_str().unwrap();
-        if ["accepted", "approved", "settled"].contains(&state) {
-            let value = row["amount"].as_i64().or(row["amount"]["value"].as_i64()).unwrap();
-            *paid.entry(row["transferID"].as_str().unwrap().to_owned()).or_default() += value;
-        }
-    }
+    let paid = paid(&api).await;
     for (id, kind, _) in told.accepted.values().filter(|(id, ..)| completed.contains_key(id)) {
         let by_rail = KINDS[*kind] != "moov-wallet";
         assert_eq!(paid.contains_key(id), by_rail, "{id} completed, and is in the books or not");
     }
     for (id, value) in &paid {
         assert_eq!(completed.get(id), Some(value), "a counterparty paid {id}");
+    }
+    for (number, kind) in KINDS.iter().enumerate() {
+        let of_it = |one: &&(String, usize, i64)| one.1 == number && completed.contains_key(&one.0);
+        assert!(told.accepted.values().any(|one| of_it(&one)), "no {kind} completed");
     }
     let created = feed(&api, told.accepted.len()).await;
     assert_eq!(created.len(), told.accepted.len(), "the feed has each transfer");
