@@ -299,6 +299,8 @@ pub enum Mix {
     Rtp,
     /// Wallet to debit card.
     Card,
+    /// Wallet to bank account by ACH.
+    Ach,
     /// One after the other.
     All,
 }

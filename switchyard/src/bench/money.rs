@@ -20,12 +20,15 @@ const FUNDS: i64 = 100_000_000;
 const HOT_FUNDS: i64 = 1_000_000_000_000;
 
 /// Payment methods by account, in one order.
+#[derive(Default)]
 pub struct Wallets {
     pub wallet_methods: Vec<String>,
     /// Empty unless asked for.
     pub rtp_methods: Vec<String>,
     /// Empty unless asked for.
     pub card_methods: Vec<String>,
+    /// Empty unless asked for.
+    pub ach_methods: Vec<String>,
 }
 
 /// The payment methods of one account.
@@ -33,10 +36,11 @@ struct Made {
     wallet: String,
     rtp: Option<String>,
     card: Option<String>,
+    ach: Option<String>,
 }
 
 /// Makes accounts with a funded wallet each, and what the mixes pay to beside wallets: a bank account
-/// that RTP reaches, a debit card.
+/// that RTP and ACH reach, a debit card.
 pub async fn wallets(
     credentials: &Credentials,
     count: u32,
@@ -45,32 +49,27 @@ pub async fn wallets(
 ) -> Outcome<Wallets> {
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = Vec::new();
-    let (bank, card) = (mixes.contains(&Mix::Rtp), mixes.contains(&Mix::Card));
     for number in 0..count {
         let (permits, credentials) = (Arc::clone(&permits), credentials.clone());
+        let mixes = mixes.to_vec();
         tasks.push(tokio::spawn(async move {
             let _permit = permits.acquire().await.expect("never closed");
-            account(&credentials, number, bank, card).await
+            account(&credentials, number, &mixes).await
         }));
     }
-    let mut made =
-        Wallets { wallet_methods: Vec::new(), rtp_methods: Vec::new(), card_methods: Vec::new() };
+    let mut made = Wallets::default();
     for (task, number) in tasks.into_iter().zip(1..) {
         let one = task.await.map_err(Failure::could_not)??;
         made.wallet_methods.push(one.wallet);
         made.rtp_methods.extend(one.rtp);
         made.card_methods.extend(one.card);
+        made.ach_methods.extend(one.ach);
         progress(number);
     }
     Ok(made)
 }
 
-async fn account(
-    credentials: &Credentials,
-    number: u32,
-    with_bank: bool,
-    with_card: bool,
-) -> Outcome<Made> {
+async fn account(credentials: &Credentials, number: u32, mixes: &[Mix]) -> Outcome<Made> {
     let mut client = Client::new(&credentials.base_url, Some(&credentials.key()))?;
     let name = json!({ "firstName": "Bench", "lastName": format!("Number {number}") });
     let body = json!({
@@ -85,16 +84,22 @@ async fn account(
     let funds = if number == 0 { HOT_FUNDS } else { FUNDS };
     let body = json!({ "walletID": wallet, "amount": { "currency": "USD", "value": funds } });
     client.post("/sandbox/fund", &[], &body).await?.ok()?;
-    let (mut rtp, mut card) = (None, None);
-    if with_bank {
+    if mixes.iter().any(|mix| matches!(mix, Mix::Rtp | Mix::Ach)) {
         bank_account(&mut client, &account, number).await?;
-        rtp = Some(self::method(&mut client, &account, "rtp-credit").await?.0);
     }
-    if with_card {
+    if mixes.contains(&Mix::Card) {
         debit_card(&mut client, &account, number).await?;
-        card = Some(self::method(&mut client, &account, "push-to-card").await?.0);
     }
-    Ok(Made { wallet: method, rtp, card })
+    let mut of = [None, None, None];
+    let kinds =
+        [(Mix::Rtp, "rtp-credit"), (Mix::Card, "push-to-card"), (Mix::Ach, "ach-credit-standard")];
+    for (found, (mix, kind)) in of.iter_mut().zip(kinds) {
+        if mixes.contains(&mix) {
+            *found = Some(self::method(&mut client, &account, kind).await?.0);
+        }
+    }
+    let [rtp, card, ach] = of;
+    Ok(Made { wallet: method, rtp, card, ach })
 }
 
 /// Links the sandbox's debit card.

@@ -61,6 +61,9 @@ pub struct Report {
     pub hot: bool,
     pub accepted_per_second: f64,
     pub completed_per_second: f64,
+    /// Entries that the bank acknowledged in files; of a rail that has files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filed_per_second: Option<f64>,
     /// From the last acceptance until everything was final.
     pub drain_millis: f64,
     pub post_millis: Percentiles,
@@ -127,6 +130,10 @@ impl Report {
             ),
             format!("fsyncs      {:.1} per 1,000 transfers", self.fsyncs_per_1000),
         ];
+        if let Some(filed) = self.filed_per_second {
+            let line = format!("in files    {filed:>10.0} /s, acknowledged by the bank");
+            lines.insert(3, line);
+        }
         if let Some(bytes) = self.bytes_per_transfer {
             lines.push(format!("disk        {bytes:.0} bytes a transfer"));
         }

@@ -35,10 +35,11 @@ pub fn run(arguments: &Bench) -> Outcome {
     let tokio = super::alone()?;
     let data = folder.path().join("data");
     let mixes: &[Mix] = match arguments.mix {
-        Mix::All => &[Mix::Wallet, Mix::Rtp, Mix::Card],
+        Mix::All => &[Mix::Wallet, Mix::Rtp, Mix::Card, Mix::Ach],
         Mix::Wallet => &[Mix::Wallet],
         Mix::Rtp => &[Mix::Rtp],
         Mix::Card => &[Mix::Card],
+        Mix::Ach => &[Mix::Ach],
     };
     let database = arguments.database.as_deref();
     let (mut reports, platform) = tokio.block_on(async {
@@ -153,6 +154,7 @@ fn plan(arguments: &Bench, mix: Mix, platform: &Platform, wallets: &Wallets) -> 
     let destinations = match mix {
         Mix::Rtp => wallets.rtp_methods.clone(),
         Mix::Card => wallets.card_methods.clone(),
+        Mix::Ach => wallets.ach_methods.clone(),
         _ => wallets.wallet_methods.clone(),
     };
     Ok(Plan {
@@ -183,8 +185,13 @@ async fn measure(
     let shown = bar.clone();
     let seen = load::run(plan, move |done| shown.set_position(done)).await?;
     bar.finish_and_clear();
-    let drain =
-        drained(&mut client, platform, before.updated + seen.accepted_micros.len() as u64).await?;
+    let filed = match mix {
+        Mix::Ach => Some(filed(&mut client, seen.accepted_micros.len() as u64).await?),
+        _ => None,
+    };
+    let drain = filed.unwrap_or_default()
+        + drained(&mut client, platform, before.updated + seen.accepted_micros.len() as u64)
+            .await?;
     let whole = seen.seconds + drain.as_secs_f64();
     let after = used(platform, &mut client).await?;
     let completed_millis = sampled(&mut client, platform, &seen).await?;
@@ -212,6 +219,7 @@ async fn measure(
         hot: arguments.hot,
         accepted_per_second: accepted as f64 / seen.seconds,
         completed_per_second: accepted as f64 / whole,
+        filed_per_second: filed.map(|wait| accepted as f64 / (seen.seconds + wait.as_secs_f64())),
         drain_millis: drain.as_secs_f64() * 1e3,
         post_millis: Percentiles::of(seen.accepted_micros),
         completed_millis,
@@ -225,6 +233,22 @@ async fn measure(
         open_loop,
         verified: None,
     })
+}
+
+/// Waits until so many entries are in files that the bank has: the wait for the last cut-off is in it.
+async fn filed(client: &mut Client, entries: u64) -> Outcome<Duration> {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(DRAIN_SECONDS_MOST) {
+        let files = client.get("/operations/ach/files").await?.ok()?;
+        let files = files.as_array().map(Vec::as_slice).unwrap_or_default();
+        let there = files.iter().filter(|file| file["status"] == "acknowledged");
+        if there.filter_map(|file| file["entries"].as_u64()).sum::<u64>() >= entries {
+            return Ok(begin.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let text = format!("entries are still in no file {DRAIN_SECONDS_MOST} s later");
+    Err(Failure::CouldNotRun(text))
 }
 
 /// Waits until nothing is on its way: first by the cheap count of changes, then by asking.
