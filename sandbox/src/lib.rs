@@ -118,7 +118,9 @@ impl Timings {
                 let settlement = Duration::from_secs(2);
                 (Some(settlement), Duration::from_millis(500), settlement)
             }
-            Pace::Real => (None, HOUR, 24 * HOUR),
+            // The last day on which a bank brings back what a consumer never agreed to: later than any
+            // hold, so that a transfer completed before.
+            Pace::Real => (None, HOUR, 60 * 24 * HOUR),
         };
         Self {
             acceptance_window: window,

@@ -21,6 +21,7 @@ macro_rules! on_both {
 }
 
 mod ach;
+mod ach_codes;
 mod bad_input;
 mod card;
 mod crashes;
