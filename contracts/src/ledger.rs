@@ -12,7 +12,7 @@ use crate::{
     endpoint::json,
     event,
     ids::{AccountId, PaymentMethodId, TransferId, WalletId},
-    rails::{Direction, Rail},
+    rails::{Direction, Purpose, Rail},
 };
 
 /// An amount with its decimal text, as Moov shows a balance.
@@ -281,6 +281,10 @@ pub struct LedgerReserved {
     #[n(8)]
     #[serde(rename = "destinationAccountID", default, skip_serializing_if = "Option::is_none")]
     pub destination_account_id: Option<AccountId>,
+    /// The transfer's.
+    #[n(9)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<Purpose>,
 }
 event!(LedgerReserved, "ledger.reserved", kind 31, version 1, by ["ledger"]);
 

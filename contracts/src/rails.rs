@@ -47,6 +47,27 @@ pub enum Rail {
     Rtp,
 }
 
+/// Why money moves, where its rail has rules of its own for that. The ledger hands it on unread.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    minicbor::Encode,
+    minicbor::Decode,
+)]
+#[serde(rename_all = "kebab-case")]
+#[cbor(index_only)]
+pub enum Purpose {
+    /// A micro-deposit: a credit of some cents that shows who can read an account's statements.
+    #[n(0)]
+    AccountVerification,
+}
+
 impl Rail {
     /// The service that runs this rail.
     pub fn service(self) -> &'static str {

@@ -17,7 +17,7 @@ use crate::{
     exchanges::Timeline,
     ids::{AccountId, CancellationId, EventId, PaymentMethodId, TransferId, WalletId},
     payment_methods::{BankAccount, Card, MethodWallet},
-    rails::Rail,
+    rails::{Purpose, Rail},
 };
 
 pub use details::{AchCode, AchDetails, CardDetails, InstantBankDetails};
@@ -488,6 +488,10 @@ pub struct TransferCreated {
     #[n(5)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_of: Option<TransferId>,
+    /// Absent for a payment.
+    #[n(6)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<Purpose>,
 }
 event!(TransferCreated, "transfer.created", kind 20, version 1, by ["transfers"]);
 

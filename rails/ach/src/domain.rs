@@ -97,6 +97,8 @@ pub struct Entry {
     pub code: Option<String>,
     /// W3C trace context of the event that brought it.
     pub trace: Option<[u8; 24]>,
+    /// A micro-deposit.
+    pub verifies: bool,
 }
 
 /// News of an entry.

@@ -7,7 +7,7 @@ use contracts::{
     Amount, Currency, Timestamp,
     ids::PaymentMethodId,
     ledger::LedgerReserved,
-    rails::{Direction, Rail, RailOutcome, RailState},
+    rails::{Direction, Purpose, Rail, RailOutcome, RailState},
     transfers::TransferCancelRequested,
 };
 use runtime::{Delivered, Fault, Handle, Work};
@@ -66,6 +66,7 @@ impl Ach {
             method: data.payment_method_id,
             version: data.version,
             trace: event.trace,
+            verifies: data.purpose == Some(Purpose::AccountVerification),
             ..blank(key, State::Ready, now.0)
         }
     }
@@ -89,6 +90,7 @@ fn blank(key: Key, state: State, now: i64) -> Entry {
         messages: 0,
         code: None,
         trace: None,
+        verifies: false,
     }
 }
 

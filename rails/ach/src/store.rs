@@ -42,8 +42,25 @@ pub static TABLES: &[&str] = &[
     "ach_lease",
 ];
 
+macro_rules! verifications {
+    () => {
+        "ALTER TABLE ach_entry ADD COLUMN verifies BIGINT NOT NULL DEFAULT 0;"
+    };
+}
+
 /// How they are made.
-pub static MIGRATIONS: &[Migration] = &[Migration {
+pub static MIGRATIONS: &[Migration] = &[ENTRIES, VERIFICATIONS];
+
+/// Micro-deposits go in batches of their own.
+const VERIFICATIONS: Migration = Migration {
+    owner: "ach",
+    version: 2,
+    name: "verifications",
+    sqlite: verifications!(),
+    postgres: verifications!(),
+};
+
+const ENTRIES: Migration = Migration {
     owner: "ach",
     version: 1,
     name: "entries",
@@ -112,22 +129,22 @@ pub static MIGRATIONS: &[Migration] = &[Migration {
           exception BIGINT NOT NULL);
         INSERT INTO ach_lease (name, epoch, expires, number, file, exception)
           VALUES ('ach', 0, 0, 0, 0, 0);",
-}];
+};
 
 /// The columns of an entry, in the order in which [`entry`] reads them.
 const COLUMNS: &[&str] = &[
     "id", "tail", "state", "queued", "due", "inbound", "currency", "amount", "method", "version",
-    "file", "batch", "number", "rdfi", "messages", "code", "trace",
+    "file", "batch", "number", "rdfi", "messages", "code", "trace", "verifies",
 ];
 macro_rules! columns {
     () => {
         "SELECT id, tail, state, queued, due, inbound, currency, amount, method, version, file, \
-         batch, number, rdfi, messages, code, trace FROM ach_entry "
+         batch, number, rdfi, messages, code, trace, verifies FROM ach_entry "
     };
 }
 use columns;
 
-static NEW: Insert<18> = Insert::new(
+static NEW: Insert<19> = Insert::new(
     "ach_entry",
     [
         ("id", Kind::Int),
@@ -148,6 +165,7 @@ static NEW: Insert<18> = Insert::new(
         ("messages", Kind::Int),
         ("code", Kind::Text),
         ("trace", Kind::Blob),
+        ("verifies", Kind::Int),
     ],
     OnConflict::None,
 );
@@ -225,6 +243,7 @@ fn entry(row: &Row<'_>) -> Result<Entry, Error> {
         messages: row.int(14)?,
         code: row.opt_text(15)?.map(str::to_owned),
         trace,
+        verifies: row.bool(17)?,
     })
 }
 
@@ -276,6 +295,7 @@ pub fn insert_many(tx: &mut Tx<'_>, new: &[Entry]) -> Result<(), Error> {
             Value::Int(new.messages),
             Value::from(new.code.as_deref()),
             new.trace.as_ref().map_or(Value::Null, |trace| Value::Blob(trace)),
+            new.verifies.into(),
         ]
     })?;
     Ok(())

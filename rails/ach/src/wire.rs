@@ -118,31 +118,49 @@ pub fn first_number(last: i64, count: i64) -> i64 {
     if count <= rest { last + 1 } else { last + rest + 1 }
 }
 
-/// A kind of batch: what a SEC code, a direction and a settlement have in common.
+/// What Nacha's rule on micro-entries demands as their entry description.
+const MICRO_ENTRY: &str = "ACCTVERIFY";
+
+/// A kind of batch: what a SEC code, a direction, a settlement and a description have in common.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Class {
     pub kind: Kind,
     pub business: bool,
+    /// Of micro-deposits.
+    pub verifies: bool,
 }
 
 impl Class {
-    const ALL: [(Kind, bool); 6] = [
-        (Kind::StandardCredit, false),
-        (Kind::StandardCredit, true),
-        (Kind::StandardDebit, false),
-        (Kind::StandardDebit, true),
-        (Kind::SameDay, false),
-        (Kind::SameDay, true),
+    const ALL: [(Kind, bool, bool); 10] = [
+        (Kind::StandardCredit, false, false),
+        (Kind::StandardCredit, true, false),
+        (Kind::StandardDebit, false, false),
+        (Kind::StandardDebit, true, false),
+        (Kind::SameDay, false, false),
+        (Kind::SameDay, true, false),
+        (Kind::StandardCredit, false, true),
+        (Kind::StandardCredit, true, true),
+        (Kind::SameDay, false, true),
+        (Kind::SameDay, true, true),
     ];
+    /// The class of a payment of this kind. A debit verifies nothing.
+    pub fn of(kind: Kind, business: bool, verifies: bool) -> Self {
+        Self { kind, business, verifies: verifies && kind != Kind::StandardDebit }
+    }
     /// The number stored.
     pub fn number(self) -> i64 {
-        let place = Self::ALL.iter().position(|one| *one == (self.kind, self.business));
-        i64::try_from(place.expect("all are in the list")).expect("six")
+        let this = (self.kind, self.business, self.verifies);
+        let place = Self::ALL.iter().position(|one| *one == this);
+        i64::try_from(place.expect("all are in the list")).expect("ten")
     }
     /// The class with this number.
     pub fn from_number(number: i64) -> Option<Self> {
-        let place = usize::try_from(number).ok()?;
-        Self::ALL.get(place).map(|(kind, business)| Self { kind: *kind, business: *business })
+        let (kind, business, verifies) = *Self::ALL.get(usize::try_from(number).ok()?)?;
+        Some(Self { kind, business, verifies })
+    }
+    /// What the batch's header says that it is for.
+    fn description(self, us: &Us) -> &str {
+        if self.verifies { MICRO_ENTRY } else { &us.entry_description }
     }
     /// Which way its money goes.
     pub fn direction(self) -> Direction {
@@ -205,12 +223,21 @@ mod tests {
 
     #[test]
     fn classes_have_numbers() {
-        for number in 0..6 {
+        for number in 0..10 {
             assert_eq!(Class::from_number(number).unwrap().number(), number);
         }
-        assert_eq!(Class::from_number(6), None);
+        assert_eq!(Class::from_number(10), None);
         let sec = |number| Class::from_number(number).unwrap().sec();
         assert_eq!([0, 1, 2, 3].map(sec), [Sec::Ppd, Sec::Ccd, Sec::Web, Sec::Ccd]);
+        assert_eq!([6, 7, 8, 9].map(sec), [Sec::Ppd, Sec::Ccd, Sec::Ppd, Sec::Ccd]);
+        let us = Us::sandbox();
+        let described = |number| Class::from_number(number).unwrap().description(&us);
+        assert_eq!(
+            [0, 5, 6, 9].map(described),
+            ["TRANSFER", "TRANSFER", "ACCTVERIFY", "ACCTVERIFY"]
+        );
+        assert_eq!(Class::of(Kind::StandardDebit, true, true).number(), 3);
+        assert_eq!(Class::of(Kind::SameDay, false, true).number(), 8);
     }
 
     #[test]

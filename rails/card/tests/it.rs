@@ -347,6 +347,7 @@ fn reserved(transfer_id: TransferId, amount: i64, method: i64, version: i64) -> 
         source_account_id: AccountId::from_parts(4096, 0x55),
         direction: if method == PUSH { Direction::Out } else { Direction::In },
         destination_account_id: Some(AccountId::from_parts(4096, 0x56)),
+        purpose: None,
     }
 }
 

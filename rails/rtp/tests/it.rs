@@ -289,6 +289,7 @@ impl Up {
             source_account_id: AccountId::from_parts(4096, 0x55),
             direction: Direction::Out,
             destination_account_id: None,
+            purpose: None,
         };
         self.runtime.block_on(self.running.platform.commit(Reserve(event))).unwrap();
     }
@@ -711,6 +712,7 @@ fn thousands_a_second() {
                         source_account_id: AccountId::from_parts(4096, 0x55),
                         direction: Direction::Out,
                         destination_account_id: None,
+                        purpose: None,
                     };
                     platform.commit(Reserve(event)).await.unwrap();
                 }

@@ -176,6 +176,7 @@ impl Request {
             source_account_id: data.source.account_id(),
             direction,
             destination_account_id: Some(data.destination.account_id()),
+            purpose: data.purpose,
         }
     }
     /// The holds that it begins with.

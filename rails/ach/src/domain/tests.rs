@@ -21,6 +21,7 @@ fn at(state: State) -> Entry {
         messages: 0,
         code: None,
         trace: None,
+        verifies: false,
     }
 }
 

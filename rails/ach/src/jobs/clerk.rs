@@ -173,7 +173,7 @@ impl Clerk {
         if !forced && windows.next_cutoff(Timestamp(entry.queued), kind).at > now {
             return Sorted::Waits(key, cutoff.at.0);
         }
-        let class = Class { kind, business: method.holder_type == "business" };
+        let class = Class::of(kind, method.holder_type == "business", entry.verifies);
         if entry.amount.value > self.ach.config.cents_most {
             return fails(format!("{} is more than a file may have", entry.amount));
         }

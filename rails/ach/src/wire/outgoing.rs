@@ -145,7 +145,7 @@ fn batch_header(us: &Us, batch: &store::Batch, class: Class) -> Result<BatchHead
         company_data: String::new(),
         company_id: us.company_id.clone(),
         sec: class.sec(),
-        entry_description: us.entry_description.clone(),
+        entry_description: class.description(us).to_owned(),
         descriptive_date: same_day.map(nacha::same_day).unwrap_or_default(),
         effective_date: date(Day::of(settles)),
         settlement_date: String::new(),

@@ -1,7 +1,10 @@
 //! The life of entries by the bank's table: credits and debits, returns before and after settlement,
 //! notifications of change.
 
-use contracts::rails::{RailOutcome, RailState};
+use contracts::{
+    ledger::LedgerReserved,
+    rails::{Purpose, RailOutcome, RailState},
+};
 use sandbox::State;
 
 use super::world::{BUSINESS, CREDIT, DEBIT, SAME_DAY, World, reserved};
@@ -35,6 +38,53 @@ fn a_credit_goes_with_a_file_and_settles() {
     assert_eq!(exchanges.len(), 2, "{exchanges:?}");
     assert!(exchanges[0].starts_with("ach>bank NACHA file switchyard-20"), "{exchanges:?}");
     assert_eq!(exchanges[1], "bank>ach ack accepted");
+    up.crash();
+}
+
+#[test]
+fn micro_deposits_go_in_batches_of_their_own() {
+    let world = World::new();
+    let up = world.up();
+    let deposit = |amount, method| {
+        let purpose = Some(Purpose::AccountVerification);
+        LedgerReserved { purpose, ..reserved(world.transfer(), amount, method, 1) }
+    };
+    let payment = |amount, method| reserved(world.transfer(), amount, method, 1);
+    let events = vec![
+        payment(900, SAME_DAY),
+        deposit(7, SAME_DAY),
+        payment(901, CREDIT),
+        deposit(25, SAME_DAY),
+        deposit(12, SAME_DAY | BUSINESS),
+        deposit(3, CREDIT),
+    ];
+    let transfers: Vec<_> = events.iter().map(|event| event.transfer_id).collect();
+    up.reserve_all(events);
+    for transfer in transfers {
+        world.until(transfer, "completed");
+        world.agrees(transfer);
+    }
+    let files = up.files();
+    assert_eq!(files.len(), 1, "{files:?}");
+    let bytes = std::fs::read(world.folder("outbound").join(&files[0].name)).unwrap();
+    let batches: Vec<(String, &str, Vec<u64>)> = nacha::parse(&bytes)
+        .unwrap()
+        .batches
+        .iter()
+        .map(|batch| {
+            let cents = batch.entries.iter().map(|entry| entry.amount.cents()).collect();
+            (batch.header.entry_description.clone(), batch.header.sec.as_str(), cents)
+        })
+        .collect();
+    let of = |description: &str, sec, cents: &[u64]| (description.to_owned(), sec, cents.to_vec());
+    let expected = [
+        of("TRANSFER", "PPD", &[900]),
+        of("ACCTVERIFY", "PPD", &[7, 25]),
+        of("ACCTVERIFY", "CCD", &[12]),
+        of("TRANSFER", "PPD", &[901]),
+        of("ACCTVERIFY", "PPD", &[3]),
+    ];
+    assert_eq!(batches, expected);
     up.crash();
 }
 

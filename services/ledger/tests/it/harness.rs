@@ -147,6 +147,7 @@ pub fn created(id: TransferId, source: WalletId, to: To, amount: i64) -> Transfe
         destination,
         refund_of: None,
         amount: Amount::new(amount, USD),
+        purpose: None,
     }
 }
 

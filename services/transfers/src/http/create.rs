@@ -345,6 +345,7 @@ pub fn accept(work: &mut Work<'_, '_>, command: &NewTransfer) -> Record {
         destination: parties.destination.party.clone(),
         amount: command.amount,
         refund_of: command.refund_of,
+        purpose: None,
     };
     let shard = work.shard_of(bucket);
     let place = work.emit_traced(id.row(), shard, &event, command.trace);

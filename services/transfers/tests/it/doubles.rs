@@ -235,6 +235,7 @@ impl Handle<TransferCreated> for Ledger {
                         source_account_id: data.source.account_id(),
                         direction: Direction::Out,
                         destination_account_id: None,
+                        purpose: data.purpose,
                     };
                     work.emit(*key, shard, &reserved);
                 }
