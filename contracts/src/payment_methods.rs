@@ -2,6 +2,7 @@
 
 mod cards;
 mod corrections;
+mod micro_deposits;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ pub use cards::{
     UpdateCardRequest,
 };
 pub use corrections::{CorrectBankAccount, CorrectBankAccountRequest, Corrected};
+pub use micro_deposits::{MicroDeposit, MicroDepositsInitiated};
 
 /// Body of [`LinkBankAccount`].
 #[derive(Clone, Serialize, Deserialize)]
@@ -92,6 +94,25 @@ pub struct BankAccount {
     pub routing_number: String,
     pub last_four_account_number: String,
     pub updated_on: Timestamp,
+    /// Why it has its status, in Moov's words; absent where it has had it since before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
+    /// What a rail said of it, where that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception_details: Option<BankAccountException>,
+}
+
+/// A rail's word that took a bank account out of use.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BankAccountException {
+    /// `R02`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ach_return_code: Option<String>,
+    /// `AC04`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtp_rejection_code: Option<String>,
+    pub description: String,
 }
 
 /// A path that names a bank account.
@@ -113,6 +134,13 @@ impl Body for CompleteMicroDepositsBody {
     fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
         json(bytes)
     }
+}
+
+/// Answer of [`CompleteMicroDeposits`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CompletedMicroDeposits {
+    /// `verified`
+    pub status: String,
 }
 
 /// An empty JSON object.
@@ -299,17 +327,19 @@ endpoint!(
     Access::Account("bank-accounts.write"),
     (BankAccountPath, NoQuery, NoBody) -> Nothing);
 endpoint!(
-    /// Starts micro-deposits (always 0 and 0 in the sandbox).
+    /// Starts micro-deposits: two credits of 1 to 25 cents by ACH (in the sandbox 0 and 0, which is
+    /// no credit).
     InitiateMicroDeposits, "payment-methods",
     Post "/accounts/{accountID}/bank-accounts/{bankAccountID}/micro-deposits",
     Access::Account("bank-accounts.write"),
     (BankAccountPath, NoQuery, NoBody) -> Nothing);
 endpoint!(
-    /// Verifies a bank account by the two amounts.
+    /// Verifies a bank account by the two amounts, in any order: 409 where they are others, or the
+    /// account is in no state to be verified. There are five tries in 14 days.
     CompleteMicroDeposits, "payment-methods",
     Put "/accounts/{accountID}/bank-accounts/{bankAccountID}/micro-deposits",
     Access::Account("bank-accounts.write"),
-    (BankAccountPath, NoQuery, CompleteMicroDepositsBody) -> Nothing);
+    (BankAccountPath, NoQuery, CompleteMicroDepositsBody) -> CompletedMicroDeposits);
 endpoint!(
     /// All payment methods of an account that are enabled.
     ListPaymentMethods, "payment-methods", Get "/accounts/{accountID}/payment-methods",
@@ -362,6 +392,10 @@ pub struct BankAccountUpdated {
     pub account_id: AccountId,
     #[n(2)]
     pub status: String,
+    /// Why, in Moov's words.
+    #[n(3)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
 }
 event!(BankAccountUpdated, "bankAccount.updated", kind 11, version 1, by ["payment-methods"]);
 

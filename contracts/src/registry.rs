@@ -7,8 +7,8 @@ use crate::{
     accounts::{AccountCreated, CapabilityUpdated, KeyCreated, KeyRevoked},
     ledger::{LedgerHop, LedgerPosted, LedgerRefused, LedgerReserved, WalletCreated},
     payment_methods::{
-        BankAccountCreated, BankAccountUpdated, CardCreated, CardUpdated, PaymentMethodDisabled,
-        PaymentMethodEnabled,
+        BankAccountCreated, BankAccountUpdated, CardCreated, CardUpdated, MicroDepositsInitiated,
+        PaymentMethodDisabled, PaymentMethodEnabled,
     },
     rails::RailOutcome,
     transfers::{TransferCancelRequested, TransferCreated, TransferUpdated},
@@ -42,7 +42,7 @@ const fn entry<E: Event>() -> Entry {
 }
 
 /// Every event, in the order of its number.
-pub static EVENTS: [Entry; 19] = [
+pub static EVENTS: [Entry; 20] = [
     entry::<AccountCreated>(),
     entry::<CapabilityUpdated>(),
     entry::<KeyCreated>(),
@@ -53,6 +53,7 @@ pub static EVENTS: [Entry; 19] = [
     entry::<PaymentMethodDisabled>(),
     entry::<CardCreated>(),
     entry::<CardUpdated>(),
+    entry::<MicroDepositsInitiated>(),
     entry::<TransferCreated>(),
     entry::<TransferUpdated>(),
     entry::<TransferCancelRequested>(),

@@ -106,6 +106,10 @@ pub struct Run {
     /// The counterparties keep every byte they received and sent in DIR/sandbox (sandbox only)
     #[arg(long, env = "SWITCHYARD_KEEP_WIRE")]
     pub keep_wire: bool,
+    /// Send true micro-deposits, from the platform's wallet by ACH, instead of 0 and 0; the first
+    /// start verifies no bank account then (sandbox only)
+    #[arg(long, env = "SWITCHYARD_SEND_MICRO_DEPOSITS")]
+    pub send_micro_deposits: bool,
     /// Threads that serve HTTP
     #[arg(long, env = "SWITCHYARD_WORKERS", default_value_t = 1, value_name = "N",
         value_parser = clap::value_parser!(u16).range(1..=256))]

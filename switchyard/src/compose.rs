@@ -26,6 +26,8 @@ pub struct Plan {
     pub sandbox: bool,
     /// The sandbox's `fast` pace: windows of seconds.
     pub fast: bool,
+    /// Micro-deposits are sent in the sandbox too, where they are 0 and 0 otherwise.
+    pub send_micro_deposits: bool,
     /// S of a new installation.
     pub shards: u32,
     /// Where the RTP participant takes messages; without one the rail waits.
@@ -64,7 +66,7 @@ fn services(
     Ok(vec![
         accounts::service(accounts::Config { sandbox }).wire(),
         ledger::service(store).wire(),
-        payment_methods::service(payment_methods::Config { sandbox, sealing_key: sealing }).wire(),
+        payment_methods::service(payment_methods_settings(plan, sealing)).wire(),
         transfers::service(store).wire(),
         webhooks::service(store).wire(),
         ach::service(ach_settings(plan)).map_err(Failure::CouldNotRun)?.wire(),
@@ -72,6 +74,20 @@ fn services(
         rtp::service(rtp_settings(plan)).map_err(Failure::CouldNotRun)?.wire(),
         dashboard::service().wire(),
     ])
+}
+
+/// Without a bank there is nobody to send a micro-deposit to.
+fn payment_methods_settings(
+    plan: &Plan,
+    sealing_key: payment_methods::SealingKey,
+) -> payment_methods::Config {
+    use payment_methods::Deposits;
+    let deposits = match (plan.sandbox && !plan.send_micro_deposits, &plan.ach) {
+        (true, _) => Deposits::Simulated,
+        (false, Some(_)) => Deposits::Sent,
+        (false, None) => Deposits::Unavailable,
+    };
+    payment_methods::Config { sandbox: plan.sandbox, deposits, sealing_key }
 }
 
 /// The ACH rail's settings. Without a bank nobody answers at its address, and what is for this rail
@@ -154,6 +170,7 @@ fn unstarted(store: &Store) -> Outcome<Vec<Wiring>> {
         directory: PathBuf::new(),
         sandbox: true,
         fast: true,
+        send_micro_deposits: false,
         shards: 1,
         rtp_participant: None,
         card_host: None,

@@ -104,12 +104,14 @@ impl Credentials {
     }
 }
 
-/// Makes what a first start makes, or finds what an earlier one made.
+/// Makes what a first start makes, or finds what an earlier one made; `verifies` where micro-deposits
+/// are known to be 0 and 0.
 pub async fn ensure(
     platform: &Platform,
     public: &Router,
     data: &Path,
     base_url: &str,
+    verifies: bool,
 ) -> Outcome<Credentials> {
     if data.join(FILE).exists() {
         let mut known = Credentials::read(data)?;
@@ -122,7 +124,7 @@ pub async fn ensure(
     let command = accounts::Bootstrap { name: "Switchyard".to_owned() };
     let first = platform.commit(command).await.context("the platform's account cannot be made")?;
     let (account_id, key) = (first.account_id, first.key);
-    let api = Api { public, authorization: authorization(&key)? };
+    let api = Api { public, authorization: authorization(&key)?, verifies };
     let mut credentials = Credentials {
         base_url: base_url.to_owned(),
         account_id,
@@ -154,6 +156,7 @@ fn authorization(key: &Key) -> Outcome<String> {
 struct Api<'a> {
     public: &'a Router,
     authorization: String,
+    verifies: bool,
 }
 
 impl Api<'_> {
@@ -237,7 +240,8 @@ impl Api<'_> {
         let holder = format!("{first} {last}");
         self.bank_account(id, &holder, routing, number).await?;
         self.card(id, &holder, card).await?;
-        for kind in ["moov-wallet", "rtp-credit", "ach-debit-fund", "card-payment"] {
+        let of_bank = if self.verifies { "ach-debit-fund" } else { "ach-debit-collect" };
+        for kind in ["moov-wallet", "rtp-credit", of_bank, "card-payment"] {
             self.method(id, kind).await?;
         }
         let path = format!("/accounts/{id}/payment-methods");
@@ -285,6 +289,9 @@ impl Api<'_> {
                 self.ask("POST", &path, &body).await?
             }
         };
+        if !self.verifies {
+            return Ok(());
+        }
         let deposits = format!("{path}/{}/micro-deposits", linked.bank_account_id);
         if linked.status == "new" {
             let _: Value = self.ask("POST", &deposits, &json!({})).await?;

@@ -7,20 +7,34 @@ use contracts::{
     rails::{Rail, RailOutcome, RailState},
 };
 
-use sealing::Sealed;
+use sealing::{Sealed, SealingKey};
 
 pub mod cards;
 mod methods;
+pub mod micro_deposits;
+mod reason;
 pub mod sealing;
 #[cfg(test)]
 mod tests;
 
 pub use methods::{Behind, Kind, Method, Source};
+pub use micro_deposits::{Deposits, outcome as deposit_outcome};
+pub use reason::{Exception, Reason};
 
 /// Wrong amounts after which the verification has failed (Moov: five tries).
 pub const ATTEMPTS_MOST: i64 = 5;
-/// Amounts of the sandbox's micro-deposits.
-const SANDBOX_DEPOSITS: [i64; 2] = [0, 0];
+/// How long the amounts may be named, in business time: 14 days.
+const NAMED_WITHIN_MICROS: i64 = 14 * 24 * 60 * 60 * 1_000_000;
+
+/// How this service runs.
+pub struct Config {
+    /// Cards are those of the test mode.
+    pub sandbox: bool,
+    /// Which micro-deposits verify a bank account.
+    pub deposits: Deposits,
+    /// The key that numbers are sealed under, from a file outside the database.
+    pub sealing_key: SealingKey,
+}
 
 /// How far the verification of a bank account came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +80,12 @@ pub struct BankAccount {
     pub sealed: Sealed,
     /// Wrong micro-deposit amounts so far.
     pub attempts: i64,
+    /// Why it has its status; absent where it has had it since before that was noted.
+    pub reason: Option<Reason>,
+    /// What a rail said, where that is why.
+    pub exception: Option<Exception>,
+    /// Until when micro-deposits may be named, in business time.
+    pub named_until: Option<Timestamp>,
     /// When it was disabled; its row stays for the transfers that used it.
     pub disabled: Option<Timestamp>,
     pub created: Timestamp,
@@ -87,23 +107,27 @@ impl BankAccount {
             routing_number: self.routing_number.clone(),
             last_four_account_number: self.last_four.clone(),
             updated_on: self.updated,
+            status_reason: self.reason.map(|reason| reason.text().to_owned()),
+            exception_details: self.exception.as_ref().map(Exception::shown),
         }
     }
 }
 
 /// What happens to a bank account after it was linked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Input {
     /// Its owner takes it out of use.
     Disable,
-    /// Its owner asks for micro-deposits; `sandbox` where they are simulated.
-    StartDeposits { sandbox: bool },
-    /// Its owner names the two amounts seen, in minor units.
-    NameDeposits([i64; 2]),
+    /// Its owner asks for micro-deposits, of which there are such.
+    StartDeposits(Deposits),
+    /// Its owner names the two amounts seen, in minor units; those that were sent.
+    NameDeposits { named: [i64; 2], sent: [i64; 2] },
+    /// A micro-deposit never left: the ledger refused it, or it was taken back.
+    DepositUnsent,
     /// RTP refused a payment for a reason that lies with the account.
-    RailRefused,
-    /// The account's bank returned an ACH entry for such a reason.
-    HardReturn,
+    RailRefused(Exception),
+    /// The account's bank returned an ACH entry for such a reason, or a micro-deposit for any.
+    HardReturn(Reason, Exception),
 }
 
 /// What becomes of the payment methods of a bank account.
@@ -133,20 +157,13 @@ pub enum Decision {
 
 /// Decides what an input does to a bank account.
 pub fn decide(bank: &BankAccount, input: Input, now: Timestamp) -> Decision {
-    let to = |status: Status| Decision::Done {
-        bank: Box::new(BankAccount { status, updated: now, ..bank.clone() }),
-        methods: match status {
-            Status::Verified => Methods::Grow,
-            Status::Errored => Methods::End,
-            _ => Methods::Stay,
-        },
-        announce: Some(status.text()),
-    };
     let conflict = |what: &str| Decision::Refused(Refusal::new(Code::Conflict, what));
     if bank.disabled.is_some() {
         return match input {
-            Input::Disable | Input::RailRefused | Input::HardReturn => Decision::AlreadyDone,
-            _ => Decision::Refused(Refusal::not_found("bank account")),
+            Input::StartDeposits(_) | Input::NameDeposits { .. } => {
+                Decision::Refused(Refusal::not_found("bank account"))
+            }
+            _ => Decision::AlreadyDone,
         };
     }
     match (input, bank.status) {
@@ -155,59 +172,103 @@ pub fn decide(bank: &BankAccount, input: Input, now: Timestamp) -> Decision {
             methods: Methods::End,
             announce: Some("disabled"),
         },
-        (Input::RailRefused | Input::HardReturn, Status::Errored) => Decision::AlreadyDone,
-        (Input::RailRefused, _) | (Input::HardReturn, Status::Verified) => to(Status::Errored),
-        (Input::HardReturn, status) => Decision::Done {
-            bank: Box::new(BankAccount {
-                status: Status::VerificationFailed,
-                updated: now,
-                ..bank.clone()
-            }),
-            methods: Methods::End,
-            announce: (status != Status::VerificationFailed)
-                .then(|| Status::VerificationFailed.text()),
-        },
+        (Input::RailRefused(_) | Input::HardReturn(..), Status::Errored) => Decision::AlreadyDone,
+        (Input::RailRefused(exception), _) => {
+            ended(bank, Status::Errored, (Reason::RtpCreditFailure, exception), now)
+        }
+        (Input::HardReturn(reason, exception), Status::Verified) => {
+            ended(bank, Status::Errored, (reason, exception), now)
+        }
+        (Input::HardReturn(reason, exception), _) => {
+            ended(bank, Status::VerificationFailed, (reason, exception), now)
+        }
+        (Input::DepositUnsent, Status::Pending) => moved(bank, Status::New, Reason::Other, now),
+        (Input::DepositUnsent, _) => Decision::AlreadyDone,
         (_, Status::Verified) => conflict("the bank account is verified already"),
         (_, Status::VerificationFailed) => conflict("the verification failed for good"),
         (_, Status::Errored) => conflict("a rail refused this bank account for good"),
-        (Input::StartDeposits { sandbox: false }, _) => Decision::Refused(Refusal::new(
+        (Input::StartDeposits(Deposits::Unavailable), _) => Decision::Refused(Refusal::new(
             Code::Unavailable,
             "no rail that could send micro-deposits is configured",
         )),
-        (Input::StartDeposits { .. }, Status::Pending) => Decision::AlreadyDone,
-        (Input::StartDeposits { .. }, Status::New) => to(Status::Pending),
-        (Input::NameDeposits(_), Status::New) => conflict("no micro-deposits were sent yet"),
-        (Input::NameDeposits(amounts), Status::Pending) if amounts == SANDBOX_DEPOSITS => {
-            to(Status::Verified)
+        (_, Status::Pending) if bank.named_until.is_some_and(|until| until <= now) => {
+            moved(bank, Status::VerificationFailed, Reason::MicroDepositExpired, now)
         }
-        (Input::NameDeposits(_), Status::Pending) => wrong_amounts(bank, now),
+        (Input::StartDeposits(_), Status::Pending) => Decision::AlreadyDone,
+        (Input::StartDeposits(_), Status::New) => {
+            let named_until = Some(now.plus_micros(NAMED_WITHIN_MICROS));
+            let bank = BankAccount { named_until, ..bank.clone() };
+            moved(&bank, Status::Pending, Reason::VerificationInitiated, now)
+        }
+        (Input::NameDeposits { .. }, Status::New) => conflict("no micro-deposits were sent yet"),
+        (Input::NameDeposits { named, sent }, Status::Pending) => {
+            if micro_deposits::are_equal(named, sent) {
+                moved(bank, Status::Verified, Reason::VerificationSuccessful, now)
+            } else {
+                wrong_amounts(bank, now)
+            }
+        }
+    }
+}
+
+/// It has another status from now on.
+fn moved(bank: &BankAccount, status: Status, reason: Reason, now: Timestamp) -> Decision {
+    let (reason, exception) = (Some(reason), None);
+    let changed = BankAccount { status, reason, exception, updated: now, ..bank.clone() };
+    Decision::Done {
+        bank: Box::new(changed),
+        methods: if status == Status::Verified { Methods::Grow } else { Methods::Stay },
+        announce: Some(status.text()),
+    }
+}
+
+/// A rail ended it.
+fn ended(
+    bank: &BankAccount,
+    status: Status,
+    (reason, exception): (Reason, Exception),
+    now: Timestamp,
+) -> Decision {
+    let (reason, exception) = (Some(reason), Some(exception));
+    let changed = BankAccount { status, reason, exception, updated: now, ..bank.clone() };
+    Decision::Done {
+        bank: Box::new(changed),
+        methods: Methods::End,
+        announce: (status != bank.status).then(|| status.text()),
     }
 }
 
 fn wrong_amounts(bank: &BankAccount, now: Timestamp) -> Decision {
     let attempts = bank.attempts.checked_add(1).expect("attempts are few");
-    let failed = attempts >= ATTEMPTS_MOST;
-    let status = if failed { Status::VerificationFailed } else { Status::Pending };
-    Decision::Done {
-        bank: Box::new(BankAccount { status, attempts, updated: now, ..bank.clone() }),
-        methods: Methods::Stay,
-        announce: failed.then(|| status.text()),
+    let tried = BankAccount { attempts, updated: now, ..bank.clone() };
+    if attempts >= ATTEMPTS_MOST {
+        let reason = Reason::MicroDepositAttemptsExceeded;
+        return moved(&tried, Status::VerificationFailed, reason, now);
+    }
+    Decision::Done { bank: Box::new(tried), methods: Methods::Stay, announce: None }
+}
+
+/// What the caller of a verification hears: its attempt counted, whatever came of it. Wrong amounts
+/// are a conflict, as Moov's SDKs take it.
+pub fn deposits_answer(bank: &BankAccount) -> Result<(), Refusal> {
+    let conflict = |what: String| Err(Refusal::new(Code::Conflict, what));
+    match (bank.status, bank.reason) {
+        (Status::Verified, _) => Ok(()),
+        (Status::Pending, _) => {
+            let left = ATTEMPTS_MOST - bank.attempts;
+            conflict(format!("the amounts are not those that were sent; {left} tries left"))
+        }
+        (_, Some(Reason::MicroDepositExpired)) => {
+            conflict("the micro-deposits are too old: the verification failed".to_owned())
+        }
+        _ => conflict("wrong amounts too often: the verification failed".to_owned()),
     }
 }
 
-/// What the caller of a verification hears: its attempt counted, whatever came of it.
-pub fn deposits_answer(bank: &BankAccount) -> Result<(), Refusal> {
-    match bank.status {
-        Status::Verified => Ok(()),
-        Status::Pending => {
-            let left = ATTEMPTS_MOST - bank.attempts;
-            Err(Refusal::field(
-                "amounts",
-                format!("are not those that were sent; {left} tries left"),
-            ))
-        }
-        _ => Err(Refusal::new(Code::Conflict, "wrong amounts too often: the verification failed")),
-    }
+/// Whether an outcome may say something of an account: the others are most.
+pub fn may_tell(outcome: &RailOutcome) -> bool {
+    outcome.rail != Rail::Card
+        && matches!(outcome.state, RailState::Rejected | RailState::Canceled | RailState::Returned)
 }
 
 /// What an outcome says of the bank account itself, where it says that it is no good.
@@ -218,14 +279,17 @@ pub fn deposits_answer(bank: &BankAccount) -> Result<(), Refusal> {
 /// Some of them (`R05`, `R07`, `R08`, `R10`, `R29`, `R38`, `R39`) can only answer a debit, and end
 /// the credits too, as they do at Moov. A return counts whenever it comes: before the money was
 /// released the leg is rejected, and later it is returned.
-pub fn hard_refusal(outcome: &RailOutcome) -> Option<Input> {
-    let code = outcome.network_code.as_deref()?;
+pub fn hard_refusal(outcome: &RailOutcome, by_debit: bool) -> Option<Input> {
+    let exception = Exception::of(outcome)?;
+    let code = exception.code.as_str();
     match (outcome.rail, outcome.state) {
         (Rail::Rtp, RailState::Rejected) => {
-            matches!(code, "AC03" | "AC04" | "AC06" | "AC14" | "MD07").then_some(Input::RailRefused)
+            matches!(code, "AC03" | "AC04" | "AC06" | "AC14" | "MD07")
+                .then_some(Input::RailRefused(exception))
         }
         (Rail::Ach, RailState::Rejected | RailState::Returned) => {
-            HARD_RETURNS.contains(&code).then_some(Input::HardReturn)
+            let reason = if by_debit { Reason::AchDebitReturn } else { Reason::AchCreditReturn };
+            HARD_RETURNS.contains(&code).then_some(Input::HardReturn(reason, exception))
         }
         _ => None,
     }

@@ -1,6 +1,8 @@
 //! What payment-methods learns from events, and what it tells. Events of one account share key and
 //! shard, so they stay in order.
 
+mod micro_deposits;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::{
@@ -44,31 +46,54 @@ impl Handle<WalletCreated> for PaymentMethods {
 }
 
 /// A hard refusal or return by a rail ends the bank account and its methods, and so every version of them
-/// that a waiting transfer has frozen.
+/// that a waiting transfer has frozen; the end of a micro-deposit is one of the verification too.
 impl Handle<RailOutcome> for PaymentMethods {
     fn handle(
         &self,
         work: &mut Work<'_, '_>,
         batch: &[Delivered<RailOutcome>],
     ) -> Result<(), Fault> {
-        let hard = batch.iter().filter_map(|event| {
-            Some((event.data.payment_method_id?, domain::hard_refusal(&event.data)?))
-        });
-        let hard: Vec<(PaymentMethodId, Input)> = hard.collect();
-        let ids: BTreeSet<PaymentMethodId> = hard.iter().map(|(id, _)| *id).collect();
+        // Most outcomes say nothing of an account, and are looked up nowhere.
+        let telling = batch.iter().map(|event| &event.data).filter(|said| domain::may_tell(said));
+        let telling: Vec<&RailOutcome> = telling.collect();
+        let deposits = micro_deposits::ended(work, telling.iter().map(|one| one.transfer_id))?;
+        let ids: BTreeSet<PaymentMethodId> =
+            telling.iter().filter_map(|outcome| outcome.payment_method_id).collect();
         let methods = store::load_methods(work.tx, &Vec::from_iter(ids))?;
-        let banks: BTreeMap<PaymentMethodId, BankAccountId> =
-            methods.iter().filter_map(|method| Some((method.id, method.bank_account()?))).collect();
+        let methods: BTreeMap<PaymentMethodId, &Method> =
+            methods.iter().map(|method| (method.id, method)).collect();
         // In the order told, each on the state that the one before left.
-        for (id, input) in hard {
-            let Some(bank) = banks.get(&id) else { continue };
-            for bank in store::load_banks(work.tx, &[*bank])? {
-                let decision = domain::decide(&bank, input, work.now);
-                apply(work, &self.known, decision)?;
+        for outcome in telling {
+            if let Some(deposit) = deposits.get(&outcome.transfer_id) {
+                micro_deposits::end(work, &self.known, deposit, domain::deposit_outcome(outcome))?;
+                continue;
             }
+            let method = outcome.payment_method_id.and_then(|id| methods.get(&id));
+            let Some((method, bank)) = method.and_then(|one| Some((one, one.bank_account()?)))
+            else {
+                continue;
+            };
+            let Some(input) = domain::hard_refusal(outcome, method.kind.is_debit()) else {
+                continue;
+            };
+            change_bank(work, &self.known, bank, input)?;
         }
         Ok(())
     }
+}
+
+/// Something happens to a bank account, where there is one.
+fn change_bank(
+    work: &mut Work<'_, '_>,
+    known: &Known,
+    id: BankAccountId,
+    input: Input,
+) -> Result<(), Fault> {
+    if let Some(bank) = store::load_banks(work.tx, &[id])?.pop() {
+        let decision = domain::decide(&bank, input, work.now);
+        apply(work, known, decision)?;
+    }
+    Ok(())
 }
 
 fn emit<E: Event>(work: &mut Work<'_, '_>, account: AccountId, event: &E) {
@@ -121,6 +146,7 @@ pub fn apply(
             bank_account_id: bank.id,
             account_id: bank.account,
             status: status.to_owned(),
+            status_reason: bank.reason.map(|reason| reason.text().to_owned()),
         };
         emit(work, bank.account, &event);
     }
@@ -199,6 +225,7 @@ pub fn correct_bank(
         bank_account_id: bank.id,
         account_id: bank.account,
         status: status.to_owned(),
+        status_reason: bank.reason.map(|reason| reason.text().to_owned()),
     };
     emit(work, bank.account, &event);
     Ok(())

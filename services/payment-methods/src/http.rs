@@ -2,6 +2,7 @@
 
 mod cards;
 mod corrections;
+mod micro_deposits;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -10,10 +11,9 @@ use contracts::{
     Code, Refusal,
     ids::{AccountId, BankAccountId, PaymentMethodId},
     payment_methods::{
-        BankAccountDetails, CompleteMicroDeposits, DisableBankAccount, Expiration, GetBankAccount,
-        GetPaymentMethod, InitiateMicroDeposits, LinkBankAccount, ListBankAccounts,
-        ListPaymentMethods, Nothing, ResolvePaymentMethods, Resolved, Reveal, Revealed,
-        RevealedCard, RevealedMethod,
+        BankAccountDetails, DisableBankAccount, Expiration, GetBankAccount, GetPaymentMethod,
+        LinkBankAccount, ListBankAccounts, ListPaymentMethods, Nothing, ResolvePaymentMethods,
+        Resolved, Reveal, Revealed, RevealedCard, RevealedMethod,
     },
 };
 use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Platform, Work};
@@ -21,7 +21,7 @@ use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Platform, Work};
 use crate::{
     PaymentMethods,
     domain::{
-        self, BankAccount, Behind, Decision, Input, Method, Status,
+        self, BankAccount, Behind, Decision, Input, Method, Reason, Status,
         sealing::{AccountNumber, NONCE_BYTES, SealingKey},
     },
     events,
@@ -30,6 +30,7 @@ use crate::{
 
 pub(crate) use cards::{ChangeCard, NewCard};
 pub(crate) use corrections::Correction;
+pub(crate) use micro_deposits::{NameDeposits, StartDeposits};
 use sources::{Sources, load_with_sources};
 
 /// Payment methods that one [`Reveal`] may open.
@@ -47,11 +48,10 @@ pub(crate) struct NewBankAccount {
     details: BankAccountDetails,
 }
 
-/// Something happens to a bank account of an account.
-pub(crate) struct ChangeBankAccount {
+/// Takes a bank account of an account out of use.
+pub(crate) struct EndBankAccount {
     account: AccountId,
     bank_account: BankAccountId,
-    input: Input,
 }
 
 impl Command for NewBankAccount {
@@ -59,9 +59,9 @@ impl Command for NewBankAccount {
     const NAME: &'static str = "NewBankAccount";
     type Done = BankAccount;
 }
-impl Command for ChangeBankAccount {
+impl Command for EndBankAccount {
     const SERVICE: &'static str = "payment-methods";
-    const NAME: &'static str = "ChangeBankAccount";
+    const NAME: &'static str = "EndBankAccount";
     type Done = BankAccount;
 }
 
@@ -91,6 +91,9 @@ impl Commit<NewBankAccount> for PaymentMethods {
                 last_four: number.last_four().to_owned(),
                 sealed: key.seal(id, number, nonce),
                 attempts: 0,
+                reason: Some(Reason::BankAccountCreated),
+                exception: None,
+                named_until: None,
                 disabled: None,
                 created: work.now,
                 updated: work.now,
@@ -102,24 +105,45 @@ impl Commit<NewBankAccount> for PaymentMethods {
     }
 }
 
-impl Commit<ChangeBankAccount> for PaymentMethods {
-    fn commit(&self, work: &mut Work<'_, '_>, batch: &[ChangeBankAccount]) -> Results<BankAccount> {
+impl Commit<EndBankAccount> for PaymentMethods {
+    fn commit(&self, work: &mut Work<'_, '_>, batch: &[EndBankAccount]) -> Results<BankAccount> {
         let mut results = Vec::with_capacity(batch.len());
         for command in batch {
-            let found = store::load_banks(work.tx, &[command.bank_account])?.pop();
-            let Some(bank) = found.filter(|bank| bank.account == command.account) else {
-                results.push(Err(Refusal::not_found("bank account")));
-                continue;
-            };
-            results.push(match domain::decide(&bank, command.input, work.now) {
-                Decision::Refused(refusal) => Err(refusal),
-                decision => {
-                    let changed = events::apply(work, &self.known, decision)?;
-                    Ok(changed.map_or(bank, |changed| *changed))
-                }
+            results.push(match own(work, command.account, command.bank_account)? {
+                Ok(bank) => self.change(work, bank, Input::Disable)?,
+                Err(refusal) => Err(refusal),
             });
         }
         Ok(results)
+    }
+}
+
+/// A bank account of this account.
+fn own(
+    work: &mut Work<'_, '_>,
+    account: AccountId,
+    id: BankAccountId,
+) -> Result<Result<BankAccount, Refusal>, Fault> {
+    let found = store::load_banks(work.tx, &[id])?.pop();
+    let found = found.filter(|bank| bank.account == account);
+    Ok(found.ok_or_else(|| Refusal::not_found("bank account")))
+}
+
+impl PaymentMethods {
+    /// The bank account as an input leaves it.
+    fn change(
+        &self,
+        work: &mut Work<'_, '_>,
+        bank: BankAccount,
+        input: Input,
+    ) -> Result<Result<BankAccount, Refusal>, Fault> {
+        match domain::decide(&bank, input, work.now) {
+            Decision::Refused(refusal) => Ok(Err(refusal)),
+            decision => {
+                let changed = events::apply(work, &self.known, decision)?;
+                Ok(Ok(changed.map_or(bank, |changed| *changed)))
+            }
+        }
     }
 }
 
@@ -164,33 +188,7 @@ impl Answer<DisableBankAccount> for PaymentMethods {
         ask: Ask<DisableBankAccount>,
     ) -> Result<Answered<DisableBankAccount>, Refusal> {
         let (account, bank_account) = (ask.path.account, ask.path.bank_account);
-        let command = ChangeBankAccount { account, bank_account, input: Input::Disable };
-        ask.platform.commit(command).await?;
-        Ok(Answered::ok(&Nothing {}))
-    }
-}
-
-impl Answer<InitiateMicroDeposits> for PaymentMethods {
-    async fn answer(
-        &self,
-        ask: Ask<InitiateMicroDeposits>,
-    ) -> Result<Answered<InitiateMicroDeposits>, Refusal> {
-        let (account, bank_account) = (ask.path.account, ask.path.bank_account);
-        let input = Input::StartDeposits { sandbox: self.config.sandbox };
-        ask.platform.commit(ChangeBankAccount { account, bank_account, input }).await?;
-        Ok(Answered::ok(&Nothing {}))
-    }
-}
-
-impl Answer<CompleteMicroDeposits> for PaymentMethods {
-    async fn answer(
-        &self,
-        ask: Ask<CompleteMicroDeposits>,
-    ) -> Result<Answered<CompleteMicroDeposits>, Refusal> {
-        let (account, bank_account) = (ask.path.account, ask.path.bank_account);
-        let input = Input::NameDeposits(ask.body.amounts);
-        let command = ChangeBankAccount { account, bank_account, input };
-        domain::deposits_answer(&ask.platform.commit(command).await?)?;
+        ask.platform.commit(EndBankAccount { account, bank_account }).await?;
         Ok(Answered::ok(&Nothing {}))
     }
 }

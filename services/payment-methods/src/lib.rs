@@ -5,9 +5,9 @@
 //! other services the look-up of a transfer's two methods (step 2 of the road), and `Reveal`, which
 //! opens numbers for the rail that is about to claim; a rail's word that a bank corrected an account.
 //! *Handles*: `wallet.created` (a wallet becomes a method), `rail.outcome` (a hard refusal ends a
-//! bank account and its methods).
+//! bank account and its methods), it and `ledger.refused` for what becomes of micro-deposits.
 //! *Emits*: `bankAccount.created`, `bankAccount.updated`, `card.created`, `card.updated`,
-//! `paymentMethod.enabled`, `paymentMethod.disabled`.
+//! `paymentMethod.enabled`, `paymentMethod.disabled`, `microDeposits.initiated`.
 //! *Never*: lets a number into a row, event, log or error unsealed, keeps a CVV, or knows a transfer.
 
 mod domain;
@@ -17,18 +17,10 @@ mod store;
 
 use std::sync::Arc;
 
-use contracts::{ledger::WalletCreated, payment_methods as contract, rails::RailOutcome};
+use contracts::{ledger, payment_methods as contract, rails::RailOutcome};
 use runtime::{Service, Tier};
 
-pub use domain::sealing::SealingKey;
-
-/// How this service runs.
-pub struct Config {
-    /// Micro-deposits are 0 and 0 and arrive at once; otherwise there is no rail to send them.
-    pub sandbox: bool,
-    /// The key that numbers are sealed under, from a file outside the database.
-    pub sealing_key: SealingKey,
-}
+pub use domain::{Config, Deposits, sealing::SealingKey};
 
 /// The service's state: its configuration, and the methods that are in use.
 pub struct PaymentMethods {
@@ -65,16 +57,20 @@ pub fn service(config: Config) -> Service<PaymentMethods> {
         .answers::<contract::Reveal>()
         .answers::<contract::CorrectBankAccount>()
         .commits::<http::NewBankAccount>()
-        .commits::<http::ChangeBankAccount>()
+        .commits::<http::EndBankAccount>()
+        .commits::<http::StartDeposits>()
+        .commits::<http::NameDeposits>()
         .commits::<http::NewCard>()
         .commits::<http::ChangeCard>()
         .commits::<http::Correction>()
-        .handles::<WalletCreated>()
+        .handles::<ledger::WalletCreated>()
         .handles::<RailOutcome>()
+        .handles::<ledger::LedgerRefused>()
         .emits::<contract::BankAccountCreated>()
         .emits::<contract::BankAccountUpdated>()
         .emits::<contract::CardCreated>()
         .emits::<contract::CardUpdated>()
         .emits::<contract::PaymentMethodEnabled>()
         .emits::<contract::PaymentMethodDisabled>()
+        .emits::<contract::MicroDepositsInitiated>()
 }

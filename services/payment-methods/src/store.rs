@@ -3,6 +3,7 @@
 mod cards;
 mod corrections;
 mod known;
+mod micro_deposits;
 mod shared_read;
 #[cfg(test)]
 mod tests;
@@ -17,13 +18,14 @@ use store::{
 };
 
 use crate::domain::{
-    BankAccount, Kind as MethodKind, Method, Source, Status,
+    BankAccount, Exception, Kind as MethodKind, Method, Reason, Source, Status,
     sealing::{Sealed, SealingKey},
 };
 
 pub use cards::{insert_cards, is_card_linked, list_cards, load_cards, update_cards};
 pub use corrections::{correct_bank, insert_correction, is_corrected};
 pub use known::{Found, Known};
+pub use micro_deposits::{insert_deposits, load_deposits, newest_deposits};
 pub use shared_read::SharedRead;
 
 macro_rules! method_types {
@@ -40,13 +42,14 @@ pub static TABLES: &[&str] = &[
     "payment_methods_bank_account",
     "payment_methods_card",
     "payment_methods_correction",
+    "payment_methods_deposit",
     "payment_methods_method",
 ];
 
 /// How they are made. All are cold tables but for the look-up of a method by its id, one row of
 /// about 120 bytes in the primary key itself.
 pub static MIGRATIONS: &[Migration] =
-    &[FIRST, METHOD_TYPES, cards::CARDS, corrections::CORRECTIONS];
+    &[FIRST, METHOD_TYPES, cards::CARDS, corrections::CORRECTIONS, micro_deposits::DEPOSITS];
 
 const FIRST: Migration = Migration {
     owner: "payment-methods",
@@ -95,7 +98,7 @@ const METHOD_TYPES: Migration = Migration {
     postgres: method_types!(),
 };
 
-static NEW_BANK: Insert<14> = Insert::new(
+static NEW_BANK: Insert<15> = Insert::new(
     "payment_methods_bank_account",
     [
         ("id", Kind::Blob),
@@ -112,6 +115,7 @@ static NEW_BANK: Insert<14> = Insert::new(
         ("attempts", Kind::Int),
         ("created", Kind::Int),
         ("updated", Kind::Int),
+        ("reason", Kind::Text),
     ],
     OnConflict::None,
 );
@@ -133,15 +137,19 @@ static BANKS: Select<1> = Select::new(
         "disabled",
         "created",
         "updated",
+        "reason",
+        "exception",
+        "exception_meaning",
+        "named_until",
     ],
     [("id", Kind::Blob)],
 );
 static BANKS_OF: Sql = Sql::new(
     "SELECT id, account, fingerprint, status, holder_name, holder_type, bank_account_type, \
-     routing_number, last_four, key_version, sealed, attempts, disabled, created, updated \
-     FROM payment_methods_bank_account WHERE account = $1 AND disabled IS NULL ORDER BY id",
+     routing_number, last_four, key_version, sealed, attempts, disabled, created, updated, \
+     reason, exception, exception_meaning, named_until FROM payment_methods_bank_account WHERE account = $1 AND disabled IS NULL ORDER BY id",
 );
-static SAVE_BANK: Update<1, 4> = Update::new(
+static SAVE_BANK: Update<1, 8> = Update::new(
     "payment_methods_bank_account",
     [("id", Kind::Blob)],
     [
@@ -149,6 +157,10 @@ static SAVE_BANK: Update<1, 4> = Update::new(
         ("attempts", Kind::Int),
         ("disabled", Kind::Int),
         ("updated", Kind::Int),
+        ("reason", Kind::Text),
+        ("exception", Kind::Text),
+        ("exception_meaning", Kind::Text),
+        ("named_until", Kind::Int),
     ],
 );
 static LINKED: Sql = Sql::new(
@@ -233,6 +245,15 @@ fn bank(row: &Row<'_>) -> Result<BankAccount> {
         disabled: row.opt_int(12)?.map(Timestamp),
         created: Timestamp(row.int(13)?),
         updated: Timestamp(row.int(14)?),
+        reason: row.opt_text(15)?.and_then(Reason::from_text),
+        exception: match row.opt_text(16)? {
+            Some(code) => {
+                let meaning = row.opt_text(17)?.map(str::to_owned);
+                Some(Exception { code: code.to_owned(), meaning })
+            }
+            None => None,
+        },
+        named_until: row.opt_int(18)?.map(Timestamp),
     })
 }
 
@@ -294,6 +315,7 @@ pub fn insert_banks(tx: &mut Tx<'_>, banks: &[BankAccount]) -> Result<()> {
             Value::Int(bank.attempts),
             Value::Int(bank.created.0),
             Value::Int(bank.updated.0),
+            bank.reason.map(Reason::text).into(),
         ]
     })?;
     Ok(())
@@ -318,11 +340,16 @@ pub fn is_linked(tx: &mut Tx<'_>, account: AccountId, fingerprint: &[u8; 32]) ->
 /// Saves what can change of these bank accounts.
 pub fn update_banks(tx: &mut Tx<'_>, banks: &[BankAccount]) -> Result<()> {
     let hits = tx.update_many(&SAVE_BANK, banks, |bank| {
+        let exception = bank.exception.as_ref();
         let sets = [
             Value::Text(bank.status.text()),
             Value::Int(bank.attempts),
             bank.disabled.map(|at| at.0).into(),
             Value::Int(bank.updated.0),
+            bank.reason.map(Reason::text).into(),
+            exception.map(|said| said.code.as_str()).into(),
+            exception.and_then(|said| said.meaning.as_deref()).into(),
+            bank.named_until.map(|at| at.0).into(),
         ];
         ([Value::Blob(bank.id.as_bytes())], sets)
     })?;

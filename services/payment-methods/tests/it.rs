@@ -4,6 +4,8 @@
 
 #[path = "it/cards.rs"]
 mod cards;
+#[path = "it/micro_deposits.rs"]
+mod micro_deposits;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -16,15 +18,16 @@ use contracts::{
     Currency, Refusal,
     accounts::{AccountCreated, KeyCreated},
     ids::{AccountId, KeyId, PaymentMethodId, TransferId, WalletId},
-    ledger::WalletCreated,
+    ledger::{LedgerRefused, WalletCreated},
     payment_methods::{
-        BankAccountCreated, BankAccountUpdated, CardCreated, CardUpdated, PaymentMethodDisabled,
-        PaymentMethodEnabled, ResolvePaymentMethods, Resolved, Reveal, Revealed,
+        BankAccountCreated, BankAccountUpdated, CardCreated, CardUpdated, MicroDepositsInitiated,
+        PaymentMethodDisabled, PaymentMethodEnabled, ResolvePaymentMethods, Resolved, Reveal,
+        Revealed,
     },
     rails::{Rail, RailOutcome, RailState},
 };
 use http_body_util::BodyExt;
-use payment_methods::{Config, SealingKey};
+use payment_methods::{Config, Deposits, SealingKey};
 use runtime::{
     Clock, Command, Commit, Delivered, Fault, Handle, Running, Service, Settings, Tier, Work,
 };
@@ -43,6 +46,7 @@ struct Mouth;
 struct MakeWallet(WalletCreated);
 struct Report(RailOutcome);
 struct ReportReturn(RailOutcome);
+struct RefuseTransfer(LedgerRefused);
 
 impl Command for MakeWallet {
     const SERVICE: &'static str = "ledger";
@@ -53,6 +57,23 @@ impl Command for Report {
     const SERVICE: &'static str = "rtp";
     const NAME: &'static str = "Report";
     type Done = ();
+}
+impl Command for RefuseTransfer {
+    const SERVICE: &'static str = "ledger";
+    const NAME: &'static str = "RefuseTransfer";
+    type Done = ();
+}
+impl Commit<RefuseTransfer> for Mouth {
+    fn commit(
+        &self,
+        work: &mut Work<'_, '_>,
+        batch: &[RefuseTransfer],
+    ) -> Result<Vec<Result<(), Refusal>>, Fault> {
+        for RefuseTransfer(event) in batch.iter().chain(batch) {
+            work.emit(event.transfer_id.row(), 0, event);
+        }
+        Ok(batch.iter().map(|_| Ok(())).collect())
+    }
 }
 impl Command for ReportReturn {
     const SERVICE: &'static str = "ach";
@@ -138,6 +159,7 @@ hears!(
     BankAccountUpdated,
     CardCreated,
     CardUpdated,
+    MicroDepositsInitiated,
     PaymentMethodEnabled,
     PaymentMethodDisabled
 );
@@ -188,13 +210,22 @@ struct Platform {
 }
 
 fn open(directory: &Path, sandbox: bool) -> Result<Running, Fault> {
+    let deposits = if sandbox { Deposits::Simulated } else { Deposits::Unavailable };
+    open_with(directory, deposits, &Clock::system())
+}
+
+fn open_with(directory: &Path, deposits: Deposits, clock: &Clock) -> Result<Running, Fault> {
+    let sandbox = deposits != Deposits::Unavailable;
     let sealing_key = SealingKey::load_or_create(&directory.join("sealing.key")).unwrap();
     let data = Location::Directory(directory.join("data"));
     let (store, mut writer) = Store::open(data, Options::default())?;
     let services = vec![
         Service::new("accounts", Tier::Service, Arc::new(Mouth)).commits::<Register>().wire(),
-        payment_methods::service(Config { sandbox, sealing_key }).wire(),
-        Service::new("ledger", Tier::Service, Arc::new(Mouth)).commits::<MakeWallet>().wire(),
+        payment_methods::service(Config { sandbox, deposits, sealing_key }).wire(),
+        Service::new("ledger", Tier::Service, Arc::new(Mouth))
+            .commits::<MakeWallet>()
+            .commits::<RefuseTransfer>()
+            .wire(),
         Service::new("ach", Tier::Rail, Arc::new(Mouth)).commits::<ReportReturn>().wire(),
         Service::new("rtp", Tier::Rail, Arc::new(Mouth)).commits::<Report>().wire(),
         Service::new("ear", Tier::Service, Arc::new(Ear))
@@ -203,23 +234,22 @@ fn open(directory: &Path, sandbox: bool) -> Result<Running, Fault> {
             .handles::<BankAccountUpdated>()
             .handles::<CardCreated>()
             .handles::<CardUpdated>()
+            .handles::<MicroDepositsInitiated>()
             .handles::<PaymentMethodEnabled>()
             .handles::<PaymentMethodDisabled>()
             .wire(),
     ];
     writer.migrate(&runtime::migrations(&services))?;
-    let settings = Settings {
-        shards: 1,
-        waiting_most: 1_000,
-        sandbox,
-        directory: None,
-        clock: Clock::system(),
-    };
+    let settings =
+        Settings { shards: 1, waiting_most: 1_000, sandbox, directory: None, clock: clock.clone() };
     runtime::start(store, writer, services, settings)
 }
 
 async fn start(directory: &Path, sandbox: bool) -> Platform {
-    let running = open(directory, sandbox).unwrap();
+    register(open(directory, sandbox).unwrap()).await
+}
+
+async fn register(running: Running) -> Platform {
     let key = "pk_test:sk_test".to_owned();
     let account = running.platform.commit(Register(key.clone())).await.unwrap();
     let path = format!("/accounts/{account}");
@@ -432,57 +462,6 @@ async fn every_field_rule_answers_with_its_key_and_changes_nothing() {
         assert!(asked.await.is_err(), "{query}");
     }
     assert!(platform.heard().is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn micro_deposits() {
-    let directory = tempfile::tempdir().unwrap();
-    let platform = start(directory.path(), true).await;
-    let mut paths = Vec::new();
-    for number in [NUMBER, "5555"] {
-        let (_, bank) = platform.link("111326233", number).await;
-        paths.push(format!("/bank-accounts/{}", text(&bank["bankAccountID"])));
-    }
-    assert!(!platform.methods().await.contains_key("rtp-credit"), "not on RTP");
-    assert!(!platform.methods().await.contains_key("ach-debit-fund"), "not verified");
-    let name = |amounts: [i64; 2]| json!({"amounts": amounts}).to_string();
-    let deposits = format!("{}/micro-deposits", paths[0]);
-    assert_eq!(platform.ask("PUT", &deposits, &name([0, 0])).await.0, 409, "none were sent");
-    for _ in 0..2 {
-        assert_eq!(platform.ask("POST", &deposits, "").await, (StatusCode::OK, json!({})));
-    }
-    assert_eq!(platform.get(&paths[0]).await.1["status"], "pending");
-    let (status, answer) = platform.ask("PUT", &deposits, &name([1, 0])).await;
-    assert_eq!(status, 422);
-    assert!(text(&answer["amounts"]).contains("4 tries left"), "{answer}");
-    for bad in ["{}", r#"{"amounts":[0]}"#, r#"{"amounts":[0,0.5]}"#, r#"{"amounts":"0"}"#] {
-        let (status, answer) = platform.ask("PUT", &deposits, bad).await;
-        assert_eq!(status, 422, "{bad} {answer}");
-    }
-    assert_eq!(platform.ask("PUT", &deposits, &name([0, 0])).await, (StatusCode::OK, json!({})));
-    assert_eq!(platform.get(&paths[0]).await.1["status"], "verified");
-    let fund = platform.methods().await.remove("ach-debit-fund").unwrap();
-    assert_eq!(fund["bankAccount"]["status"], "verified", "in the commit that verifies");
-    assert_eq!(platform.ask("POST", &deposits, "").await.0, 409);
-    let other = format!("{}/micro-deposits", paths[1]);
-    platform.ask("POST", &other, "").await;
-    for attempt in 1..=6 {
-        let (status, _) = platform.ask("PUT", &other, &name([2, 3])).await;
-        assert_eq!(status, if attempt < 5 { 422 } else { 409 }, "try {attempt}");
-    }
-    assert_eq!(platform.ask("PUT", &other, &name([0, 0])).await.0, 409, "too late");
-    assert_eq!(platform.get(&paths[1]).await.1["status"], "verificationFailed");
-    until(async || platform.heard().len() >= 13).await;
-    let fund = |(name, data): &(String, Value)| {
-        name == "paymentMethod.enabled" && data["paymentMethodType"] == "ach-debit-fund"
-    };
-    assert_eq!(platform.heard().iter().filter(|event| fund(event)).count(), 1);
-    let heard = platform.heard().into_iter();
-    let updates: Vec<Value> = heard
-        .filter(|(name, _)| name == "bankAccount.updated")
-        .map(|(_, data)| data["status"].clone())
-        .collect();
-    assert_eq!(updates, ["pending", "verified", "pending", "verificationFailed"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

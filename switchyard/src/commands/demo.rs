@@ -36,7 +36,13 @@ pub fn run(arguments: &Demo) -> Outcome {
     let monotonic = runtime::Monotonic::system();
     let folder = tempfile::Builder::new().prefix("switchyard-demo-").tempdir();
     let folder = folder.context("no temporary directory")?;
-    let run = Run { sandbox: true, pace: Pace::Fast, keep_wire: false, workers: 1 };
+    let run = Run {
+        sandbox: true,
+        pace: Pace::Fast,
+        keep_wire: false,
+        send_micro_deposits: false,
+        workers: 1,
+    };
     let site = Site::start(Options {
         location: Location::Directory(folder.path().to_owned()),
         data: folder.path().to_owned(),

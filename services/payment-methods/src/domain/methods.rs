@@ -59,6 +59,10 @@ impl Kind {
     pub fn from_text(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.text() == text)
     }
+    /// Whether it takes money from a bank account.
+    pub fn is_debit(self) -> bool {
+        matches!(self, Self::AchDebitCollect | Self::AchDebitFund)
+    }
     /// The rail that moves the money; none for a wallet.
     pub fn rail(self) -> Option<Rail> {
         match self {

@@ -13,7 +13,7 @@ use aes_gcm::{
     Aes256Gcm, KeyInit, Nonce,
     aead::{Aead, Payload},
 };
-use contracts::ids::{BankAccountId, CardId};
+use contracts::ids::{BankAccountId, CardId, TransferId};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The bytes of a nonce; random, so that the chance that two of 2^32 numbers share one is 2^-33.
@@ -76,6 +76,7 @@ pub struct SealingKey {
     fingerprints: Zeroizing<[u8; 32]>,
     card_cipher: Aes256Gcm,
     card_fingerprints: Zeroizing<[u8; 32]>,
+    deposit_cipher: Aes256Gcm,
     check: [u8; 32],
 }
 
@@ -84,11 +85,13 @@ impl SealingKey {
     pub fn new(key: &[u8; 32]) -> Self {
         let derived = |context: &str| blake3::derive_key(context, key);
         let card_key = Zeroizing::new(derived("switchyard 2026 card numbers"));
+        let deposit_key = Zeroizing::new(derived("switchyard 2026 micro-deposits"));
         Self {
             cipher: Aes256Gcm::new(key.into()),
             fingerprints: Zeroizing::new(derived("switchyard 2026 bank account fingerprints")),
             card_cipher: Aes256Gcm::new((&*card_key).into()),
             card_fingerprints: Zeroizing::new(derived("switchyard 2026 card fingerprints")),
+            deposit_cipher: Aes256Gcm::new((&*deposit_key).into()),
             check: derived("switchyard 2026 sealing key check"),
         }
     }
@@ -177,6 +180,14 @@ impl SealingKey {
     /// Opens the number of a card, as [`SealingKey::open`] does that of a bank account.
     pub fn open_card(&self, owner: CardId, sealed: &Sealed) -> Option<CardNumber> {
         opened(&self.card_cipher, owner.as_bytes(), sealed).map(CardNumber::new)
+    }
+    /// Seals the cents of a micro-deposit, two digits so that their length says nothing.
+    pub fn seal_deposit(&self, of: TransferId, cents: i64, nonce: [u8; NONCE_BYTES]) -> Sealed {
+        sealed(&self.deposit_cipher, of.as_bytes(), &format!("{cents:02}"), nonce)
+    }
+    /// Opens the cents of a micro-deposit, as [`SealingKey::open`] does a number.
+    pub fn open_deposit(&self, of: TransferId, sealed: &Sealed) -> Option<i64> {
+        opened(&self.deposit_cipher, of.as_bytes(), sealed)?.parse().ok()
     }
 }
 

@@ -35,6 +35,9 @@ fn bank(status: Status) -> BankAccount {
         last_four: number.last_four().to_owned(),
         sealed: key.seal(id, &number, [3; 12]),
         attempts: 0,
+        reason: None,
+        exception: None,
+        named_until: None,
         disabled: None,
         created: Timestamp(1),
         updated: Timestamp(1),
@@ -157,54 +160,79 @@ fn what_the_parser_says_holds_no_value() {
 }
 
 /// One line per case: state, input, and what it comes to.
+const DECISIONS: &str = "
+    new                 start      pending
+    pending             start      same
+    verified            start      conflict
+    verificationFailed  start      conflict
+    errored             start      conflict
+    new                 start-real pending
+    pending             start-real same
+    new                 start-none unavailable
+    pending             start-none unavailable
+    old                 start      verificationFailed
+    old                 right      verificationFailed
+    old                 wrong      verificationFailed
+    old                 disable    pending disabled ends
+    disabled            start      not-found
+    new                 right      conflict
+    pending             right      verified grows
+    pending             swapped    verified grows
+    verified            right      conflict
+    verificationFailed  right      conflict
+    errored             right      conflict
+    disabled            right      not-found
+    new                 wrong      conflict
+    pending             wrong      pending
+    new                 disable    new disabled ends
+    pending             disable    pending disabled ends
+    verified            disable    verified disabled ends
+    errored             disable    errored disabled ends
+    disabled            disable    same
+    new                 refused    errored ends
+    pending             refused    errored ends
+    verified            refused    errored ends
+    verificationFailed  refused    errored ends
+    errored             refused    same
+    disabled            refused    same
+    new                 returned   verificationFailed ends
+    pending             returned   verificationFailed ends
+    verified            returned   errored ends
+    verificationFailed  returned   verificationFailed ends
+    errored             returned   same
+    disabled            returned   same
+    new                 unsent     same
+    pending             unsent     new
+    old                 unsent     new
+    verified            unsent     same
+    verificationFailed  unsent     same
+    errored             unsent     same
+    disabled            unsent     same";
+
 #[test]
 fn decisions() {
-    let table = "
-        new                 start      pending
-        pending             start      same
-        verified            start      conflict
-        verificationFailed  start      conflict
-        errored             start      conflict
-        new                 start-real unavailable
-        disabled            start      not-found
-        new                 right      conflict
-        pending             right      verified grows
-        verified            right      conflict
-        verificationFailed  right      conflict
-        errored             right      conflict
-        disabled            right      not-found
-        new                 wrong      conflict
-        pending             wrong      pending
-        new                 disable    new disabled ends
-        pending             disable    pending disabled ends
-        verified            disable    verified disabled ends
-        errored             disable    errored disabled ends
-        disabled            disable    same
-        new                 refused    errored ends
-        pending             refused    errored ends
-        verified            refused    errored ends
-        verificationFailed  refused    errored ends
-        errored             refused    same
-        disabled            refused    same
-        new                 returned   verificationFailed ends
-        pending             returned   verificationFailed ends
-        verified            returned   errored ends
-        verificationFailed  returned   verificationFailed ends
-        errored             returned   same
-        disabled            returned   same";
-    for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
+    let said = || Exception { code: "R03".to_owned(), meaning: None };
+    for line in DECISIONS.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let status = Status::ALL.into_iter().find(|status| status.text() == words[0]);
-        let mut before = bank(status.unwrap_or(Status::Verified));
-        before.disabled = status.is_none().then_some(Timestamp(5));
+        let otherwise = if words[0] == "old" { Status::Pending } else { Status::Verified };
+        let mut before = bank(status.unwrap_or(otherwise));
+        before.disabled = (words[0] == "disabled").then_some(Timestamp(5));
+        // Its time is over in the very microsecond.
+        before.named_until = Some(Timestamp(if words[0] == "old" { NOW.0 } else { NOW.0 + 1 }));
+        let sent = [3, 25];
         let input = match words[1] {
-            "start" => Input::StartDeposits { sandbox: true },
-            "start-real" => Input::StartDeposits { sandbox: false },
-            "right" => Input::NameDeposits([0, 0]),
-            "wrong" => Input::NameDeposits([0, 1]),
+            "start" => Input::StartDeposits(Deposits::Simulated),
+            "start-real" => Input::StartDeposits(Deposits::Sent),
+            "start-none" => Input::StartDeposits(Deposits::Unavailable),
+            "right" => Input::NameDeposits { named: sent, sent },
+            "swapped" => Input::NameDeposits { named: [25, 3], sent },
+            "wrong" => Input::NameDeposits { named: [3, 3], sent },
             "disable" => Input::Disable,
-            "returned" => Input::HardReturn,
-            _ => Input::RailRefused,
+            "returned" => Input::HardReturn(Reason::AchCreditReturn, said()),
+            "unsent" => Input::DepositUnsent,
+            "refused" => Input::RailRefused(said()),
+            other => panic!("{other}"),
         };
         let outcome = match decide(&before, input, NOW) {
             Decision::AlreadyDone => "same".to_owned(),
@@ -231,19 +259,21 @@ fn decisions() {
 fn five_wrong_tries_end_the_verification() {
     let mut state = bank(Status::Pending);
     for attempt in 1..=ATTEMPTS_MOST {
-        let Decision::Done { bank, announce, .. } =
-            decide(&state, Input::NameDeposits([1, 2]), NOW)
-        else {
+        let input = Input::NameDeposits { named: [1, 2], sent: [2, 2] };
+        let Decision::Done { bank, announce, .. } = decide(&state, input, NOW) else {
             panic!("try {attempt} is counted");
         };
         state = *bank;
         assert_eq!(state.attempts, attempt);
         let refusal = deposits_answer(&state).expect_err("wrong");
         let last = attempt == ATTEMPTS_MOST;
-        assert_eq!(refusal.code, if last { Code::Conflict } else { Code::InvalidField });
+        assert_eq!(refusal.code, Code::Conflict);
+        let left = format!("{} tries left", ATTEMPTS_MOST - attempt);
+        assert_eq!(refusal.detail.contains(&left), !last, "{refusal}");
         assert_eq!(announce, last.then_some("verificationFailed"));
     }
     assert_eq!(state.status, Status::VerificationFailed);
+    assert_eq!(state.reason, Some(Reason::MicroDepositAttemptsExceeded));
     let verified = BankAccount { status: Status::Verified, ..state };
     assert!(deposits_answer(&verified).is_ok());
 }
@@ -262,11 +292,16 @@ fn hard_refusals() {
         stage: None,
         reason: None,
     };
-    let said = |rail, state, code: Option<&str>| match hard_refusal(&outcome(rail, state, code)) {
-        None => "nothing",
-        Some(Input::RailRefused) => "refused",
-        Some(Input::HardReturn) => "returned",
-        Some(_) => "another",
+    let said = |rail, state, code: Option<&str>| {
+        let outcome = outcome(rail, state, code);
+        let told = match hard_refusal(&outcome, true) {
+            None => "nothing",
+            Some(Input::RailRefused(_)) => "refused",
+            Some(Input::HardReturn(Reason::AchDebitReturn, _)) => "returned",
+            Some(_) => "another",
+        };
+        assert!(may_tell(&outcome) || told == "nothing", "it is looked at first");
+        told
     };
     use RailState::{Accepted, Canceled, Pending, Rejected, Returned};
     for code in ["AC03", "AC04", "AC06", "AC14", "MD07"] {
@@ -290,6 +325,86 @@ fn hard_refusals() {
         }
         assert_eq!(said(Rail::Card, Rejected, Some(code.as_str())), "nothing", "{code}");
     }
+}
+
+/// What the end of a micro-deposit says: one line for each state and code.
+#[test]
+fn ends_of_micro_deposits() {
+    for (state, code, expected) in [
+        (RailState::Pending, None, "nothing"),
+        (RailState::Pending, Some("C01"), "nothing"),
+        (RailState::Accepted, None, "nothing"),
+        (RailState::Rejected, Some("R03"), "returned R03"),
+        // Also one that is no reason to end an account which has paid before.
+        (RailState::Rejected, Some("R01"), "returned R01"),
+        (RailState::Returned, Some("R31"), "returned R31"),
+        (RailState::Rejected, None, "unsent"),
+        (RailState::Canceled, None, "unsent"),
+        (RailState::Returned, None, "nothing"),
+    ] {
+        let outcome = RailOutcome {
+            transfer_id: id(TransferId::from_slice, 9),
+            leg: 0,
+            rail: Rail::Ach,
+            state,
+            network_code: code.map(str::to_owned),
+            failure_code: None,
+            reference: None,
+            payment_method_id: None,
+            stage: None,
+            reason: Some("why".to_owned()),
+        };
+        let told = match deposit_outcome(&outcome) {
+            None => "nothing".to_owned(),
+            Some(Input::DepositUnsent) => "unsent".to_owned(),
+            Some(Input::HardReturn(Reason::MicroDepositReturn, said)) => {
+                assert_eq!(said.shown().description, "why");
+                format!("returned {}", said.code)
+            }
+            Some(other) => panic!("{other:?}"),
+        };
+        assert_eq!(told, expected, "{state:?} {code:?}");
+    }
+}
+
+#[test]
+fn reasons_and_exceptions_as_moov_shows_them() {
+    for reason in Reason::ALL {
+        assert_eq!(Reason::from_text(reason.text()), Some(reason));
+    }
+    assert_eq!(Reason::from_text("admin-action"), None);
+    let shown = |code: &str| Exception { code: code.to_owned(), meaning: None }.shown();
+    let (ach, rtp) = (shown("R03"), shown("AC04"));
+    assert_eq!((ach.ach_return_code.as_deref(), ach.rtp_rejection_code), (Some("R03"), None));
+    assert_eq!((rtp.ach_return_code, rtp.rtp_rejection_code.as_deref()), (None, Some("AC04")));
+}
+
+#[test]
+fn random_bytes_give_every_amount_equally_often() {
+    let mut counts = [0; 26];
+    for cents in (0..=255).filter_map(micro_deposits::cents) {
+        counts[usize::try_from(cents).expect("1 to 25")] += 1;
+    }
+    assert_eq!(counts[0], 0);
+    assert_eq!(counts[1..], [10; 25]);
+}
+
+#[test]
+fn a_sealed_deposit_opens_for_its_transfer_alone() {
+    let (key, other) = (SealingKey::new(&[1; 32]), SealingKey::new(&[2; 32]));
+    let (own, stranger) = (id(TransferId::from_slice, 1), id(TransferId::from_slice, 2));
+    for cents in 1..=25 {
+        let sealed = key.seal_deposit(own, cents, [7; 12]);
+        assert_eq!(key.open_deposit(own, &sealed), Some(cents));
+        assert_eq!(sealed.bytes.len(), 12 + 2 + 16, "the length tells nothing");
+        assert_eq!(
+            (key.open_deposit(stranger, &sealed), other.open_deposit(own, &sealed)),
+            (None, None)
+        );
+    }
+    // Not as a number of a bank account with the same id.
+    let bank = id(BankAccountId::from_slice, 1);
+    assert!(key.open(bank, &key.seal_deposit(own, 7, [7; 12])).is_none());
 }
 
 #[test]

@@ -185,6 +185,8 @@ fn bank_account(bank_account_id: BankAccountId) -> BankAccount {
         routing_number: "021000021".to_owned(),
         last_four_account_number: "0002".to_owned(),
         updated_on: Timestamp(0),
+        status_reason: None,
+        exception_details: None,
     }
 }
 

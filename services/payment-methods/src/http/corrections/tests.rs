@@ -21,7 +21,8 @@ fn start(directory: &Path) -> (Running, SealingKey) {
     let sealing_key = SealingKey::load_or_create(&path).unwrap();
     let place = Location::Directory(directory.join("data"));
     let (store, mut writer) = Store::open(place, Options::default()).unwrap();
-    let services = vec![crate::service(Config { sandbox: true, sealing_key }).wire()];
+    let deposits = crate::Deposits::Simulated;
+    let services = vec![crate::service(Config { sandbox: true, deposits, sealing_key }).wire()];
     writer.migrate(&runtime::migrations(&services)).unwrap();
     let settings = Settings {
         shards: 1,
