@@ -97,7 +97,7 @@ fn all(
         found,
     ));
     let found = transfers::store::keys_unique(tx, &indexes)?;
-    let stored = found.0;
+    let stored = found.0 - transfers::store::count_unrequested(tx)?;
     results.push(checked("V6", "one transfer for each idempotency key", "transfers", found));
     results.push(outside::acknowledged(tx, stored, outside)?);
     let found = transfers::store::transitions_legal(tx, &mut read)?;

@@ -1,5 +1,7 @@
 //! What ledger and rails say of a transfer: load, decide in order, save, emit, for the batch.
 
+mod micro_deposits;
+
 use std::collections::BTreeMap;
 
 use contracts::{
@@ -15,7 +17,8 @@ use runtime::{Delivered, Fault, Handle, Work};
 use crate::{
     Transfers,
     domain::{Decision, Input, Mark, decide, is_final},
-    store::{self, CancellationStatus, Record},
+    http::{Followers, Waiters},
+    store::{self, CancellationStatus, Indexes, Record},
 };
 
 /// Transfers that the commit under way has appended.
@@ -93,6 +96,15 @@ impl Handle<RailOutcome> for Transfers {
 }
 
 impl Transfers {
+    /// Nothing in memory yet.
+    pub fn new(on: &::store::Store) -> Self {
+        Self {
+            indexes: Indexes::new(on),
+            fresh: Fresh::default(),
+            waiters: Waiters::default(),
+            followers: Followers::default(),
+        }
+    }
     /// The commit is durable.
     pub fn committed(&self) {
         self.indexes.committed();

@@ -2,7 +2,8 @@
 //!
 //! *Owns*: transfers with their idempotency keys, cancellations, refunds; two indexes filled late.
 //! *Answers*: the public transfers API, timelines, the internal events of a transfer.
-//! *Handles*: `ledger.reserved`, `ledger.refused`, `ledger.posted`, `rail.outcome`.
+//! *Handles*: `ledger.reserved`, `ledger.refused`, `ledger.posted`, `rail.outcome`,
+//! `microDeposits.initiated` (transfers that no client asked for).
 //! *Emits*: `transfer.created`, `transfer.updated`, `transfer.cancel_requested`.
 //! *Never*: holds money, knows a rail's format, opens an account number, makes a second hop.
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use contracts::{
     ledger::{LedgerPosted, LedgerRefused, LedgerReserved},
-    payment_methods::ResolvePaymentMethods,
+    payment_methods::{MicroDepositsInitiated, ResolvePaymentMethods},
     rails::{GetAchWaiting, GetCardWaiting, GetRtpWaiting, RailOutcome},
     transfers::{
         CreateCancellation, CreateRefund, CreateReversal, CreateTransfer, GetCancellation,
@@ -40,13 +41,7 @@ pub struct Transfers {
 
 /// The service on a store, with its wiring.
 pub fn service(on: &::store::Store) -> Service<Transfers> {
-    let state = Transfers {
-        indexes: Indexes::new(on),
-        fresh: Fresh::default(),
-        waiters: Waiters::default(),
-        followers: Followers::default(),
-    };
-    Service::new("transfers", Tier::Service, Arc::new(state))
+    Service::new("transfers", Tier::Service, Arc::new(Transfers::new(on)))
         .tables(store::TABLES, store::MIGRATIONS)
         .answers::<CreateTransfer>()
         .answers::<GetTransfer>()
@@ -67,6 +62,7 @@ pub fn service(on: &::store::Store) -> Service<Transfers> {
         .handles::<LedgerRefused>()
         .handles::<LedgerPosted>()
         .handles::<RailOutcome>()
+        .handles::<MicroDepositsInitiated>()
         .emits::<TransferCreated>()
         .emits::<TransferUpdated>()
         .emits::<TransferCancelRequested>()

@@ -11,6 +11,8 @@ mod idempotency;
 mod invariants;
 #[path = "it/lists.rs"]
 mod lists;
+#[path = "it/micro_deposits.rs"]
+mod micro_deposits;
 #[path = "it/refunds.rs"]
 mod refunds;
 #[path = "it/rules.rs"]

@@ -57,7 +57,8 @@ impl NewRefund {
             key_hash: hash(&[facilitator.as_bytes(), key.text.as_bytes()]),
             fingerprint: hash(&of),
             received: ask.received,
-            request_bytes: i64::try_from(ask.raw.len()).unwrap_or(i64::MAX),
+            // The body may be absent; 0 stands for a transfer that no client asked for.
+            request_bytes: i64::try_from(ask.raw.len().max(1)).unwrap_or(i64::MAX),
             trace: ask.trace,
         })
     }

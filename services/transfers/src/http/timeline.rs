@@ -7,7 +7,7 @@ use contracts::{
     exchanges::{Exchange, ExchangeKind, Exchanges, Timeline},
     ids::{EventId, derive},
     ledger::LedgerReserved,
-    payment_methods::ResolvePaymentMethods,
+    payment_methods::{MicroDepositsInitiated, ResolvePaymentMethods},
     rails::Rail,
     registry,
     transfers::{
@@ -142,7 +142,9 @@ struct Step {
 fn assemble(record: &Record, events: &[(Mark, Stored)], told: Vec<Exchange>) -> Vec<Exchange> {
     let told = without_repeats(told);
     let mut steps = opening(record, &told);
-    let commit = steps.len() - 2;
+    let opened = steps.len();
+    let is_commit = |step: &Step| step.exchange.kind == ExchangeKind::Commit;
+    let commit = steps.iter().position(is_commit).expect("an opening has its commit");
     let first = events.first().map(|(mark, stored)| (mark.topic, stored.sequence));
     for exchange in told {
         let is_first_commit = exchange.kind == ExchangeKind::Commit
@@ -152,8 +154,9 @@ fn assemble(record: &Record, events: &[(Mark, Stored)], told: Vec<Exchange>) -> 
             steps.push(Step { exchange, cause: None });
         }
     }
-    let causes: Vec<Option<usize>> =
-        (0..steps.len()).map(|index| cause(&steps, index, commit, first, events)).collect();
+    let causes: Vec<Option<usize>> = (0..steps.len())
+        .map(|index| cause(&steps, index, (commit, opened), first, events))
+        .collect();
     for (step, cause) in steps.iter_mut().zip(causes) {
         step.cause = cause;
     }
@@ -194,6 +197,9 @@ fn exchange(kind: ExchangeKind, name: &str, between: (&str, &str), at: Timestamp
 /// Steps 1 to 3: the request, the hop and its answer, the commit, the answer to the caller.
 fn opening(record: &Record, told: &[Exchange]) -> Vec<Step> {
     let is_refund = record.refund_of().is_some();
+    if record.request_bytes == 0 {
+        return unrequested(record, told);
+    }
     let path = if is_refund { CreateRefund::PATH } else { CreateTransfer::PATH };
     let name = format!("POST {path}");
     let mut request = exchange(ExchangeKind::Request, &name, ("client", SELF), record.received);
@@ -235,20 +241,34 @@ fn opening(record: &Record, told: &[Exchange]) -> Vec<Step> {
         .collect()
 }
 
+/// A micro-deposit begins with an event, which tells of two transfers and so is in no trail.
+fn unrequested(record: &Record, told: &[Exchange]) -> Vec<Step> {
+    let between = (MicroDepositsInitiated::EMITTERS[0], SELF);
+    let name = MicroDepositsInitiated::NAME;
+    let mut event = exchange(ExchangeKind::Event, name, between, record.received);
+    event.synchronous = false;
+    let first = told.iter().find(|e| e.kind == ExchangeKind::Commit && e.from == SELF);
+    let commit = first.cloned().unwrap_or_else(|| {
+        exchange(ExchangeKind::Commit, "commit", (SELF, SELF), record.created.max(record.received))
+    });
+    let chain = [event, commit].into_iter().enumerate();
+    chain.map(|(index, exchange)| Step { exchange, cause: index.checked_sub(1) }).collect()
+}
+
 /// The place of what brought an exchange about.
 fn cause(
     steps: &[Step],
     index: usize,
-    commit: usize,
+    (commit, opened): (usize, usize),
     first: Option<(&'static str, i64)>,
     events: &[(Mark, Stored)],
 ) -> Option<usize> {
-    if index < commit + 2 {
+    if index < opened {
         return steps[index].cause;
     }
     let this = &steps[index].exchange;
     let into = |service: &str, name: &str| {
-        let arrivals = steps.iter().enumerate().skip(commit + 2).filter(|(at, step)| {
+        let arrivals = steps.iter().enumerate().skip(opened).filter(|(at, step)| {
             let event = &step.exchange;
             *at != index
                 && event.kind == ExchangeKind::Event

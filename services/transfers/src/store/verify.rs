@@ -33,6 +33,10 @@ static REFUNDED: Sql = Sql::new(
     "SELECT DISTINCT original FROM transfers_refund WHERE original > $1 ORDER BY original LIMIT 500",
 );
 
+// The shortest request is longer.
+static UNREQUESTED: Sql =
+    Sql::new("SELECT COUNT(*) FROM transfers_transfer WHERE request_bytes = 0");
+
 /// Faults named in one answer at most.
 const FAULTS_MOST: usize = 100;
 
@@ -77,6 +81,12 @@ fn note(faults: &mut Vec<String>, fault: String) {
     if faults.len() < FAULTS_MOST {
         faults.push(fault);
     }
+}
+
+/// How many transfers no client asked for: micro-deposits.
+pub fn count_unrequested(tx: &mut Tx<'_>) -> Result<u64> {
+    let count = tx.query_one(&UNREQUESTED, &[], |row| row.int(0))?.unwrap_or(0);
+    u64::try_from(count).map_err(|_| corrupt("a count"))
 }
 
 /// V6: one transfer per (tenant, key), and the index of keys names that one.

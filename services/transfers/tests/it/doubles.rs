@@ -17,7 +17,9 @@ use contracts::{
     accounts::{AccountCreated, KeyCreated},
     ids::{AccountId, BankAccountId, KeyId, PaymentMethodId, TransferId, WalletId, from_parts},
     ledger::{LedgerPosted, LedgerRefused, LedgerReserved, PostedState, RefusedReason},
-    payment_methods::{BankAccount, ResolvePaymentMethods, Resolved, ResolvedMethod},
+    payment_methods::{
+        BankAccount, MicroDepositsInitiated, ResolvePaymentMethods, Resolved, ResolvedMethod,
+    },
     rails::{Direction, GetRtpWaiting, Rail, RailOutcome, RailState},
     transfers::{Party, TransferCancelRequested, TransferCreated, Waiting},
 };
@@ -79,6 +81,7 @@ commands! {
     Book, Ledger, "ledger", LedgerPosted;
     Refuse, Ledger, "ledger", LedgerRefused;
     Say, Rtp, "rtp", RailOutcome;
+    Deposit, Methods, "payment-methods", MicroDepositsInitiated;
 }
 
 pub struct Accounts;
@@ -148,7 +151,10 @@ impl Methods {
 }
 
 pub fn methods(state: Arc<Methods>) -> Service<Methods> {
-    Service::new("payment-methods", Tier::Service, state).answers::<ResolvePaymentMethods>()
+    Service::new("payment-methods", Tier::Service, state)
+        .answers::<ResolvePaymentMethods>()
+        .commits::<Deposit>()
+        .emits::<MicroDepositsInitiated>()
 }
 
 impl Answer<ResolvePaymentMethods> for Methods {

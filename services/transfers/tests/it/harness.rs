@@ -171,6 +171,13 @@ impl Harness {
         }
         self.send(request.body(Body::from(body.to_owned())).unwrap()).await
     }
+    /// What the event of this name told of a transfer.
+    pub async fn event_data(&self, transfer: TransferId, name: &str) -> Value {
+        let path = format!("/accounts/{}/transfers/{transfer}/events", account(PLATFORM));
+        let events = self.get(PLATFORM, &path).await.json();
+        let events = events["events"].as_array().unwrap();
+        events.iter().find(|event| event["name"] == name).unwrap()["data"].clone()
+    }
     pub async fn cancel(&self, transfer: TransferId) -> Reply {
         let path = format!("/accounts/{}/transfers/{transfer}/cancellations", account(PLATFORM));
         let request = Request::post(path)
