@@ -70,6 +70,10 @@ impl Process {
     /// `serve all --sandbox` on a fresh schema of PostgreSQL; `None` (said loudly) where there is
     /// no PostgreSQL.
     pub async fn start_on_postgresql() -> Option<Self> {
+        Self::start_on_postgresql_with(&[]).await
+    }
+    /// The same with further flags.
+    pub async fn start_on_postgresql_with(extra: &[&str]) -> Option<Self> {
         let Ok(url) = std::env::var("SWITCHYARD_TEST_POSTGRES") else {
             eprintln!("\n!!! SKIPPED on PostgreSQL: set SWITCHYARD_TEST_POSTGRES to a URL !!!\n");
             return None;
@@ -83,7 +87,8 @@ impl Process {
         let (code, out, errors) = run(&["migrate", "--database", &own], directory.path());
         assert_eq!(code, 0, "{out}{errors}");
         let (address, database) = (free_address(), Some(own));
-        let mut process = Self { child: None, directory, address, extra: Vec::new(), database };
+        let extra = extra.iter().map(|flag| (*flag).to_owned()).collect();
+        let mut process = Self { child: None, directory, address, extra, database };
         process.again().await;
         Some(process)
     }
@@ -146,6 +151,10 @@ impl Process {
     /// Its data directory.
     pub fn data(&self) -> PathBuf {
         self.directory.path().join("data")
+    }
+    /// The database that it runs on, where it has one.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_deref()
     }
     /// What it logged so far.
     pub fn log(&self) -> String {

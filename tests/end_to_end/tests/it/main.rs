@@ -30,6 +30,7 @@ mod dead_letters;
 mod idempotency;
 mod invariants;
 mod refunds;
+mod micro_deposits;
 mod rtp;
 mod shape;
 mod wallets;
