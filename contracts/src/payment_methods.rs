@@ -328,7 +328,7 @@ endpoint!(
     (BankAccountPath, NoQuery, NoBody) -> Nothing);
 endpoint!(
     /// Starts micro-deposits: two credits of 1 to 25 cents by ACH (in the sandbox 0 and 0, which is
-    /// no credit).
+    /// no credit). 204, as Moov's SDKs take it.
     InitiateMicroDeposits, "payment-methods",
     Post "/accounts/{accountID}/bank-accounts/{bankAccountID}/micro-deposits",
     Access::Account("bank-accounts.write"),

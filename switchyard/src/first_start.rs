@@ -176,7 +176,8 @@ impl Api<'_> {
             let text = format!("the first start failed: {method} {path} answered {status}: {said}");
             return Err(Failure::CouldNotRun(text));
         }
-        serde_json::from_slice(&bytes).context(format!("the first start failed: {path}"))
+        let bytes = if bytes.is_empty() { b"null" } else { bytes.as_ref() };
+        serde_json::from_slice(bytes).context(format!("the first start failed: {path}"))
     }
 
     async fn list<T: DeserializeOwned>(&self, path: &str) -> Outcome<Vec<T>> {

@@ -60,6 +60,10 @@ impl<E: Endpoint> Answered<E> {
     pub fn ok(reply: &E::Reply) -> Self {
         Self::json(200, reply)
     }
+    /// 204, where there is nothing to say.
+    pub fn nothing() -> Self {
+        Self { status: 204, kind: "", body: HttpBody::empty(), endpoint: PhantomData }
+    }
     /// Another status or another body than the endpoint's usual one.
     pub fn json<T: Serialize>(status: u16, body: &T) -> Self {
         let body = serde_json::to_vec(body).expect("replies are plain data");
@@ -262,6 +266,8 @@ fn respond(status: u16, kind: &'static str, body: HttpBody) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if !kind.is_empty() {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
     response
 }

@@ -5,7 +5,7 @@ use contracts::{
     ids::{AccountId, BankAccountId, TransferId, default_wallet},
     payment_methods::{
         CompleteMicroDeposits, CompletedMicroDeposits, InitiateMicroDeposits, MicroDeposit,
-        MicroDepositsInitiated, Nothing,
+        MicroDepositsInitiated,
     },
 };
 use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Work};
@@ -177,7 +177,7 @@ impl Answer<InitiateMicroDeposits> for PaymentMethods {
             let what = "the micro-deposits are too old: the verification failed";
             return Err(Refusal::new(Code::Conflict, what));
         }
-        Ok(Answered::ok(&Nothing {}))
+        Ok(Answered::nothing())
     }
 }
 

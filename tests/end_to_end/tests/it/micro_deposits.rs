@@ -120,7 +120,7 @@ async fn are_read_at_the_bank(process: Process) {
     assert!(!bank.methods(&api).await.contains(&"ach-debit-fund".to_owned()));
     assert_eq!(bank.name(&api, &[1, 2]).await.0, 409, "none were sent");
     for _ in 0..2 {
-        assert_eq!(bank.initiate(&api).await, 200);
+        assert_eq!(bank.initiate(&api).await, 204);
     }
     assert_eq!(bank.state(&api).await, "pending verification-initiated -");
     let pair = transfers(&api, 2).await;
@@ -164,7 +164,7 @@ async fn come_back_with_a_code(process: Process) {
     let api = process.api();
     let had = api.balance(api.account()).await;
     let bank = linked(&api).await;
-    assert_eq!(bank.initiate(&api).await, 200);
+    assert_eq!(bank.initiate(&api).await, 204);
     let pair = transfers(&api, 2).await;
     let sent = |transfer: &Value| !transfer["destination"]["achDetails"]["traceNumber"].is_null();
     for id in &pair {
@@ -285,7 +285,7 @@ sending!(are_read_at_the_bank, come_back_with_a_code);
 async fn a_kill_after_the_answer_makes_neither_more_nor_fewer() {
     let mut process = Process::start_with(SENT).await;
     let bank = linked(&process.api()).await;
-    assert_eq!(bank.initiate(&process.api()).await, 200);
+    assert_eq!(bank.initiate(&process.api()).await, 204);
     process.kill();
     process.again().await;
     let api = process.api();
@@ -320,7 +320,7 @@ async fn an_empty_wallet_leaves_the_account_as_it_was() {
     let all = api.transfer(api.wallet(), &wallet, had).await;
     assert_eq!(api.settled(&all).await["status"], "completed");
     let bank = linked(&api).await;
-    assert_eq!(bank.initiate(&api).await, 200);
+    assert_eq!(bank.initiate(&api).await, 204);
     for id in transfers(&api, 3).await.iter().filter(|id| **id != all) {
         let transfer = api.settled(id).await;
         assert_eq!(transfer["failureReason"], "wallet-insufficient-funds", "{transfer}");
@@ -334,7 +334,7 @@ async fn an_empty_wallet_leaves_the_account_as_it_was() {
     assert_eq!(bank.state(&api).await, "new other -");
     let back = api.transfer(&wallet, api.wallet(), 1_000).await;
     assert_eq!(api.settled(&back).await["status"], "completed");
-    assert_eq!(bank.initiate(&api).await, 200, "it may be asked for again");
+    assert_eq!(bank.initiate(&api).await, 204, "it may be asked for again");
     for id in transfers(&api, 6).await {
         api.settled(&id).await;
     }
