@@ -122,6 +122,8 @@ pub enum Input {
     StartDeposits(Deposits),
     /// Its owner names the two amounts seen, in minor units; those that were sent.
     NameDeposits { named: [i64; 2], sent: [i64; 2] },
+    /// Nobody named them in time.
+    Expire,
     /// A micro-deposit never left: the ledger refused it, or it was taken back.
     DepositUnsent,
     /// RTP refused a payment for a reason that lies with the account.
@@ -166,6 +168,8 @@ pub fn decide(bank: &BankAccount, input: Input, now: Timestamp) -> Decision {
             _ => Decision::AlreadyDone,
         };
     }
+    let is_over = bank.named_until.is_some_and(|until| until <= now);
+    let expired = || moved(bank, Status::VerificationFailed, Reason::MicroDepositExpired, now);
     match (input, bank.status) {
         (Input::Disable, _) => Decision::Done {
             bank: Box::new(BankAccount { disabled: Some(now), updated: now, ..bank.clone() }),
@@ -184,6 +188,8 @@ pub fn decide(bank: &BankAccount, input: Input, now: Timestamp) -> Decision {
         }
         (Input::DepositUnsent, Status::Pending) => moved(bank, Status::New, Reason::Other, now),
         (Input::DepositUnsent, _) => Decision::AlreadyDone,
+        (Input::Expire, Status::Pending) if is_over => expired(),
+        (Input::Expire, _) => Decision::AlreadyDone,
         (_, Status::Verified) => conflict("the bank account is verified already"),
         (_, Status::VerificationFailed) => conflict("the verification failed for good"),
         (_, Status::Errored) => conflict("a rail refused this bank account for good"),
@@ -191,9 +197,7 @@ pub fn decide(bank: &BankAccount, input: Input, now: Timestamp) -> Decision {
             Code::Unavailable,
             "no rail that could send micro-deposits is configured",
         )),
-        (_, Status::Pending) if bank.named_until.is_some_and(|until| until <= now) => {
-            moved(bank, Status::VerificationFailed, Reason::MicroDepositExpired, now)
-        }
+        (_, Status::Pending) if is_over => expired(),
         (Input::StartDeposits(_), Status::Pending) => Decision::AlreadyDone,
         (Input::StartDeposits(_), Status::New) => {
             let named_until = Some(now.plus_micros(NAMED_WITHIN_MICROS));

@@ -30,7 +30,7 @@ use crate::{
 
 pub(crate) use cards::{ChangeCard, NewCard};
 pub(crate) use corrections::Correction;
-pub(crate) use micro_deposits::{NameDeposits, StartDeposits};
+pub(crate) use micro_deposits::{ExpireDeposits, NameDeposits, StartDeposits};
 use sources::{Sources, load_with_sources};
 
 /// Payment methods that one [`Reveal`] may open.

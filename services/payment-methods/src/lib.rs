@@ -13,6 +13,7 @@
 mod domain;
 mod events;
 mod http;
+mod jobs;
 mod store;
 
 use std::sync::Arc;
@@ -60,6 +61,7 @@ pub fn service(config: Config) -> Service<PaymentMethods> {
         .commits::<http::EndBankAccount>()
         .commits::<http::StartDeposits>()
         .commits::<http::NameDeposits>()
+        .commits::<http::ExpireDeposits>()
         .commits::<http::NewCard>()
         .commits::<http::ChangeCard>()
         .commits::<http::Correction>()
@@ -73,4 +75,5 @@ pub fn service(config: Config) -> Service<PaymentMethods> {
         .emits::<contract::PaymentMethodEnabled>()
         .emits::<contract::PaymentMethodDisabled>()
         .emits::<contract::MicroDepositsInitiated>()
+        .runs(jobs::run)
 }

@@ -25,7 +25,7 @@ use crate::domain::{
 pub use cards::{insert_cards, is_card_linked, list_cards, load_cards, update_cards};
 pub use corrections::{correct_bank, insert_correction, is_corrected};
 pub use known::{Found, Known};
-pub use micro_deposits::{insert_deposits, load_deposits, newest_deposits};
+pub use micro_deposits::{insert_deposits, list_expiring, load_deposits, newest_deposits};
 pub use shared_read::SharedRead;
 
 macro_rules! method_types {

@@ -207,7 +207,14 @@ const DECISIONS: &str = "
     verified            unsent     same
     verificationFailed  unsent     same
     errored             unsent     same
-    disabled            unsent     same";
+    disabled            unsent     same
+    new                 expire     same
+    pending             expire     same
+    old                 expire     verificationFailed
+    verified            expire     same
+    verificationFailed  expire     same
+    errored             expire     same
+    disabled            expire     same";
 
 #[test]
 fn decisions() {
@@ -230,6 +237,7 @@ fn decisions() {
             "wrong" => Input::NameDeposits { named: [3, 3], sent },
             "disable" => Input::Disable,
             "returned" => Input::HardReturn(Reason::AchCreditReturn, said()),
+            "expire" => Input::Expire,
             "unsent" => Input::DepositUnsent,
             "refused" => Input::RailRefused(said()),
             other => panic!("{other}"),

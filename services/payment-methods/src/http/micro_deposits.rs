@@ -35,6 +35,17 @@ pub(crate) struct NameDeposits {
     amounts: [i64; 2],
 }
 
+/// Ends the verifications whose time is over.
+pub(crate) struct ExpireDeposits;
+
+/// Verifications that one commit ends.
+const EXPIRED_MOST: u32 = 256;
+
+impl Command for ExpireDeposits {
+    const SERVICE: &'static str = "payment-methods";
+    const NAME: &'static str = "ExpireDeposits";
+    type Done = ();
+}
 impl Command for StartDeposits {
     const SERVICE: &'static str = "payment-methods";
     const NAME: &'static str = "StartDeposits";
@@ -55,6 +66,19 @@ impl Commit<StartDeposits> for PaymentMethods {
 impl Commit<NameDeposits> for PaymentMethods {
     fn commit(&self, work: &mut Work<'_, '_>, batch: &[NameDeposits]) -> Results<BankAccount> {
         batch.iter().map(|command| self.name_deposits(work, command)).collect()
+    }
+}
+
+impl Commit<ExpireDeposits> for PaymentMethods {
+    fn commit(&self, work: &mut Work<'_, '_>, batch: &[ExpireDeposits]) -> Results<()> {
+        let expiring = store::list_expiring(work.tx, EXPIRED_MOST)?;
+        let over = expiring.into_iter().filter(|(_, until)| *until <= work.now);
+        let over: Vec<BankAccountId> = over.map(|(id, _)| id).collect();
+        for bank in store::load_banks(work.tx, &over)? {
+            // A verification that is over is never refused.
+            let _ = self.change(work, bank, Input::Expire)?;
+        }
+        Ok(batch.iter().map(|_| Ok(())).collect())
     }
 }
 

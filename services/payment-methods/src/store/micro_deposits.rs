@@ -1,6 +1,9 @@
 //! Micro-deposits with their sealed amounts; a pair for each time that they were asked for.
 
-use contracts::ids::{BankAccountId, TransferId};
+use contracts::{
+    Timestamp,
+    ids::{BankAccountId, TransferId},
+};
 use store::{Insert, Kind, Migration, OnConflict, Result, Row, Select, Sql, Tx, Value};
 
 use super::{bad, bank_id};
@@ -60,6 +63,13 @@ static NEWEST: Sql = Sql::new(
      WHERE bank_account = $1) ORDER BY transfer",
 );
 
+// Written with the index's own condition, so that it is used.
+static EXPIRING: Sql = Sql::new(
+    "SELECT id, named_until FROM payment_methods_bank_account \
+     WHERE status = 'pending' AND disabled IS NULL AND named_until IS NOT NULL \
+     ORDER BY named_until LIMIT $1",
+);
+
 fn deposit(row: &Row<'_>) -> Result<Deposit> {
     let transfer = TransferId::from_slice(row.blob(0)?);
     Ok(Deposit {
@@ -92,4 +102,9 @@ pub fn load_deposits(tx: &mut Tx<'_>, transfers: &[TransferId]) -> Result<Vec<De
 /// The last pair of a bank account; empty where it never had any.
 pub fn newest_deposits(tx: &mut Tx<'_>, bank: BankAccountId) -> Result<Vec<Deposit>> {
     tx.query(&NEWEST, &[Value::Blob(bank.as_bytes())], deposit)
+}
+
+/// The bank accounts whose micro-deposits may be named for the shortest time, each with its end.
+pub fn list_expiring(tx: &mut Tx<'_>, most: u32) -> Result<Vec<(BankAccountId, Timestamp)>> {
+    tx.query(&EXPIRING, &[most.into()], |row| Ok((bank_id(row.blob(0)?)?, Timestamp(row.int(1)?))))
 }
