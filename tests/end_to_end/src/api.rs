@@ -1,7 +1,10 @@
 //! A client of the public API: plain HTTP and JSON.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -39,6 +42,7 @@ pub struct Api {
     client: Client,
     base: String,
     credentials: Value,
+    seen: Option<Arc<Mutex<Vec<u8>>>>,
 }
 
 impl Api {
@@ -49,7 +53,17 @@ impl Api {
             .timeout(Duration::from_secs(30))
             .build()
             .expect("a client can be made");
-        Self { client, base: base.to_owned(), credentials }
+        Self { client, base: base.to_owned(), credentials, seen: None }
+    }
+    /// The same, and everything that is answered to it or to a copy of it is kept.
+    pub fn that_keeps_answers(mut self) -> Self {
+        self.seen = Some(Arc::default());
+        self
+    }
+    /// The heads and bodies of all answers so far.
+    pub fn answers(&self) -> Vec<u8> {
+        let seen = self.seen.as_ref().expect("a client that keeps answers");
+        seen.lock().expect("no thread died with it").clone()
     }
     /// The platform account.
     pub fn account(&self) -> &str {
@@ -89,7 +103,15 @@ impl Api {
     pub async fn send(&self, request: RequestBuilder) -> Result<Reply, reqwest::Error> {
         let reply = request.send().await?;
         let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
-        Ok(Reply { status, headers, text: reply.text().await? })
+        let reply = Reply { status, headers, text: reply.text().await? };
+        if let Some(seen) = &self.seen {
+            let mut seen = seen.lock().expect("no thread died with it");
+            for (name, value) in &reply.headers {
+                seen.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat());
+            }
+            seen.extend([reply.text.as_bytes(), b"\n"].concat());
+        }
+        Ok(reply)
     }
     /// GET that must answer.
     pub async fn get(&self, path: &str) -> Reply {

@@ -2,7 +2,9 @@
 //! that it runs on one process or on a cluster unchanged.
 
 mod api;
+mod canaries;
 mod process;
 
 pub use api::{Api, Reply, key};
+pub use canaries::{Canaries, Found, distinct};
 pub use process::Process;

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     time::Duration,
 };
 
@@ -96,8 +96,10 @@ impl Process {
     pub async fn again(&mut self) -> Duration {
         assert!(self.child.is_none(), "it runs already");
         let begun = tokio::time::Instant::now();
-        let log = self.directory.path().join("stderr.log");
-        let log = std::fs::File::options().append(true).create(true).open(log).expect("a log file");
+        let log = |name| {
+            let path = self.directory.path().join(name);
+            std::fs::File::options().append(true).create(true).open(path).expect("a log file")
+        };
         let mut command = Command::new(binary());
         match &self.database {
             Some(url) => command.args(["serve", "all", "--database", url]),
@@ -107,8 +109,8 @@ impl Process {
             .args(["--sandbox", "--listen", &self.address, "--data"])
             .arg(self.data())
             .args(&self.extra)
-            .stdout(Stdio::null())
-            .stderr(log)
+            .stdout(log("stdout.log"))
+            .stderr(log("stderr.log"))
             .spawn()
             .expect("the binary starts");
         self.child = Some(child);
@@ -156,6 +158,16 @@ impl Process {
     pub fn database(&self) -> Option<&str> {
         self.database.as_deref()
     }
+    /// The folder of all that it writes: its data directory and its outputs.
+    pub fn folder(&self) -> &Path {
+        self.directory.path()
+    }
+    /// Every row of every table as PostgreSQL prints it, and the server's own directory; `None` on
+    /// the embedded engine.
+    pub async fn rows_and_server(&self) -> Option<(String, PathBuf)> {
+        let url = self.database.clone()?;
+        Some(tokio::task::spawn_blocking(move || print_rows(url)).await.expect("rows are printed"))
+    }
     /// What it logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("stderr.log")).unwrap_or_default()
@@ -190,6 +202,29 @@ fn make_schema(url: String, schema: &str) {
     let text: &'static str = format!("CREATE SCHEMA {schema}").leak();
     tx.execute(&Sql::new(text), &[]).expect("a fresh schema");
     tx.commit().expect("it is made");
+}
+
+/// On a thread that is not tokio's.
+fn print_rows(url: String) -> (String, PathBuf) {
+    static TABLES: Sql = Sql::new(
+        "SELECT table_name::text FROM information_schema.tables \
+         WHERE table_schema = current_schema() ORDER BY 1",
+    );
+    static DIRECTORY: Sql = Sql::new("SELECT current_setting('data_directory')");
+    let opened = Store::open(Location::Postgres(url), Options::default());
+    let (store, _writer) = opened.expect("PostgreSQL is there");
+    let all = store.read(|tx| {
+        let mut text = String::new();
+        for table in tx.query(&TABLES, &[], |row| row.text(0).map(str::to_owned))? {
+            let statement: &'static str = format!("SELECT t::text FROM {table} t").leak();
+            for row in tx.query(&Sql::new(statement), &[], |row| row.text(0).map(str::to_owned))? {
+                text.push_str(&format!("{table} {row}\n"));
+            }
+        }
+        let directory = tx.query(&DIRECTORY, &[], |row| row.text(0).map(PathBuf::from))?;
+        Ok((text, directory.into_iter().next().expect("a setting has a value")))
+    });
+    all.expect("all tables can be read")
 }
 
 /// Runs the binary in a directory.
