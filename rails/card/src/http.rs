@@ -369,13 +369,22 @@ impl Answer<GetCardWaiting> for Card {
         let (machine, clock) = (ask.platform.clock().machine(), ask.platform.clock().now());
         let after = |micros: i64| Some(clock.plus_micros(micros.max(0)));
         let seen = self.link.seen();
+        let config = &self.config;
         let (reason, expected_on) = match open.state {
             State::Confirmed => ("awaiting-settlement", Some(Timestamp(open.due))),
-            State::Ready if seen.state == "signed-on" => ("queued", None),
+            // At the latest: as many as have places are answered or given up in each round.
+            State::Ready if seen.state == "signed-on" => {
+                let rounds = position.unwrap_or(0) / (config.window.max(1) as u64) + 1;
+                let rounds = i64::try_from(rounds).unwrap_or(i64::MAX);
+                ("queued", after(micros(config.answer_within).saturating_mul(rounds)))
+            }
             State::Ready => {
                 let now = ask.platform.monotonic().micros();
-                let pause = seen.retry.map(|at| at.saturating_sub(now));
-                ("rail-unavailable", pause.and_then(|pause| after(i64::try_from(pause).ok()?)))
+                // While a sign-on is under way, or the first connection, there is no next attempt yet.
+                let pause = seen.retry.map_or(micros(config.echo_within), |at| {
+                    i64::try_from(at.saturating_sub(now)).unwrap_or(i64::MAX)
+                });
+                ("rail-unavailable", after(pause))
             }
             _ => ("awaiting-answer", after(open.due - machine.0)),
         };

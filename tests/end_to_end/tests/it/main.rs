@@ -23,6 +23,7 @@ macro_rules! on_both {
 mod ach;
 mod ach_codes;
 mod bad_input;
+mod bulkheads;
 mod canaries;
 mod card;
 mod crashes;
