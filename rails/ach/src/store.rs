@@ -190,6 +190,12 @@ static NUMBERED: Select<1> = Select::new("ach_entry", COLUMNS, [("number", Kind:
 // Written with the indexes' own conditions, so that they are used.
 static DUE: Sql =
     Sql::new(concat!(columns!(), "WHERE state = $1 AND state < 3 ORDER BY due LIMIT $2"));
+static READY_BY: Sql = Sql::new(concat!(
+    columns!(),
+    "WHERE state = 0 AND state < 3 AND due <= $1 ORDER BY due LIMIT $2"
+));
+static READY_AFTER: Sql =
+    Sql::new("SELECT MIN(due) FROM ach_entry WHERE state = 0 AND state < 3 AND due > $1");
 static BETWEEN: Sql = Sql::new(concat!(
     columns!(),
     "WHERE number >= $1 AND number <= $2 AND number > 0 ORDER BY number"
@@ -331,6 +337,19 @@ pub fn list_due(tx: &mut Tx<'_>, state: State, most: usize) -> Result<Vec<Entry>
     assert!(state.is_open(), "only open ones are in the index");
     let most = i64::try_from(most).expect("a bound of some thousands");
     tx.query(&DUE, &[Value::Int(state.number()), Value::Int(most)], entry)
+}
+
+/// Those collected whose cut-off is at or before a business time, the earliest first, and when the next
+/// one is. What is collected for later is not read: it may be a day's.
+pub fn list_ready(
+    tx: &mut Tx<'_>,
+    business: i64,
+    most: usize,
+) -> Result<(Vec<Entry>, Option<i64>), Error> {
+    let most = i64::try_from(most).expect("a bound of some thousands");
+    let due = tx.query(&READY_BY, &[Value::Int(business), Value::Int(most)], entry)?;
+    let next = tx.query_one(&READY_AFTER, &[Value::Int(business)], |row| row.opt_int(0))?;
+    Ok((due, next.flatten()))
 }
 
 /// How many are in a state.

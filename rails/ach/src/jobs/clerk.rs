@@ -69,17 +69,16 @@ impl Clerk {
         let embedded = self.platform.store().engine() == ::store::Engine::Sqlite;
         let idle = (!embedded).then(|| SHARED_STORE_LOOK.min(self.lease_length / 4));
         let Some(lease) = self.hold().await else { return Some(self.ach.config.lease / 4) };
-        let found = self.platform.read(|tx| {
-            let ready = store::list_due(tx, State::Ready, PASS_MOST)?;
+        let now = self.platform.clock().now().0;
+        let found = self.platform.read(move |tx| {
+            let ready = store::list_ready(tx, now, PASS_MOST)?;
             let originated = store::list_due(tx, State::Originated, 1)?.pop();
             Ok((ready, originated))
         });
-        let Ok((ready, originated)) = found.await else { return Some(OWN_TROUBLE) };
+        let Ok(((due, later), originated)) = found.await else { return Some(OWN_TROUBLE) };
         let next_release = self.release(originated).await;
-        let now = self.platform.clock().now().0;
-        let full = ready.len() == PASS_MOST;
-        let (due, later): (Vec<_>, Vec<_>) = ready.into_iter().partition(|one| one.due <= now);
-        let next_cutoff = later.first().map(|one| until(&self.platform, one.due));
+        let full = due.len() == PASS_MOST;
+        let next_cutoff = later.map(|due| until(&self.platform, due));
         let more = if due.is_empty() {
             None
         } else {

@@ -140,8 +140,8 @@ impl Courier {
                 let files = store::list_to_send(tx, FileState::Held, FILES_MOST)?;
                 let awaited = store::list_to_send(tx, FileState::Acknowledged, 1)?;
                 let open = !awaited.is_empty()
-                    || store::count(tx, State::Originated)? > 0
-                    || store::count(tx, State::Claimed)? > 0;
+                    || !store::list_due(tx, State::Originated, 1)?.is_empty()
+                    || !store::list_due(tx, State::Claimed, 1)?.is_empty();
                 let newest = store::list_newest_files(tx, 1)?.pop().map(|file| file.created);
                 Ok(Work { files, open, newest })
             })
