@@ -113,7 +113,7 @@ async fn link(api: &Api, account: &str, number: &str, is_card: bool) -> Vec<Valu
     let id = linked.text_of(id);
     if !is_card && number.ends_with(['0', '1', '2', '3']) {
         let deposits = format!("{path}/{id}/micro-deposits");
-        assert_eq!(api.post(&deposits, &json!({})).await.status, 200);
+        assert_eq!(api.post(&deposits, &json!({})).await.status, 204);
         let request = api.request(Method::PUT, &deposits).json(&json!({ "amounts": [0, 0] }));
         assert_eq!(api.send(request).await.unwrap().status, 200);
     }
