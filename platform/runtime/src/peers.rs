@@ -180,10 +180,11 @@ fn called<E: Endpoint>((body, micros): (Vec<u8>, u64)) -> Result<Called<E::Reply
 }
 
 async fn ask(router: &Router, question: &Question<'_>) -> Result<Vec<u8>, Refusal> {
-    let request = Request::builder()
-        .method(question.method.as_str())
-        .uri(question.path)
-        .header(header::CONTENT_TYPE, "application/json")
+    let mut request = Request::builder().method(question.method.as_str()).uri(question.path);
+    if !question.body.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    let request = request
         .body(Body::from(question.body.clone()))
         .map_err(|_| Refusal::new(Code::Internal, "no valid internal path"))?;
     let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});

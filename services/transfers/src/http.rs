@@ -19,9 +19,10 @@ use tokio::sync::oneshot;
 use crate::{Transfers, domain::is_final, store, store::Record};
 
 pub use cancel::Cancel;
-pub use create::NewTransfer;
+pub use create::{NewTransfer, accept};
 pub use follow::Followers;
 pub use refunds::NewRefund;
+pub use request::hash;
 
 /// Requests that wait for a transfer's end. Cheap to clone.
 #[derive(Clone, Default)]

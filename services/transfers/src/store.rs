@@ -19,7 +19,7 @@ use store::{
     Insert, Kind, Migration, OnConflict, Result, Row, Select, Sql, Tx, Update, Value, late_tables,
 };
 
-use crate::domain::{Detail, Extra, Parties, Progress, Trail};
+use crate::domain::{Detail, Extra, Given, Parties, Progress, Trail};
 
 pub use indexes::Indexes;
 pub use refunds::{Refund, insert_refunds, refunding, refunds};
@@ -170,6 +170,10 @@ impl Record {
     /// The transfer that it refunds.
     pub fn refund_of(&self) -> Option<TransferId> {
         self.extra.as_ref()?.refund_of
+    }
+    /// As the limit of what it refunds sees it.
+    pub fn given(&self) -> Given {
+        Given { amount: self.amount.value, status: self.progress.status }
     }
     /// Whether an account may see it.
     pub fn is_seen_by(&self, account: AccountId) -> bool {

@@ -1,19 +1,20 @@
 //! Micro-deposits: payment-methods says which, the platform's wallet pays them as it pays any credit.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::borrow::Cow;
 
 use contracts::{
     ids::TransferId,
     payment_methods::{MicroDeposit, MicroDepositsInitiated},
     rails::Purpose,
-    transfers::{Party, TransferCreated},
+    transfers::Party,
 };
 use runtime::{Delivered, Fault, Handle, Work};
 
 use crate::{
     Transfers,
-    domain::{Mark, MethodType, Parties, Progress, Side, Trail},
-    store::{self, Record},
+    domain::{MethodType, Parties, Side},
+    http::{NewTransfer, accept, hash},
+    store,
 };
 
 impl Handle<MicroDepositsInitiated> for Transfers {
@@ -22,30 +23,18 @@ impl Handle<MicroDepositsInitiated> for Transfers {
         work: &mut Work<'_, '_>,
         batch: &[Delivered<MicroDepositsInitiated>],
     ) -> Result<(), Fault> {
-        let asked = || batch.iter().flat_map(|e| e.data.deposits.iter().map(move |one| (e, one)));
-        let keys: Vec<[u8; 16]> = asked().map(|(_, one)| key_hash(one.transfer_id)).collect();
-        let known = self.indexes.known(work.tx, &keys)?;
-        let mut made: BTreeSet<TransferId> = known.into_iter().flatten().collect();
-        let (mut records, mut encoded) = (Vec::new(), Vec::new());
-        for (event, deposit) in asked() {
-            if !made.insert(deposit.transfer_id) {
-                continue;
+        let mut asked = Vec::new();
+        for event in batch {
+            for deposit in &event.data.deposits {
+                asked.push((deposit.transfer_id, deposited(event, deposit)?));
             }
-            let record = deposited(work, event, deposit)?;
-            encoded.push(Cow::Owned((store::encode(&record.parties), None)));
-            records.push(Box::new(record));
         }
-        Ok(store::insert_many(work.tx, &self.indexes, &records, &encoded)?)
+        let key = |(_, new): &(TransferId, NewTransfer)| (new.key_hash, new.fingerprint);
+        self.once_per_key(work, &asked, key, |work, (id, new)| {
+            Ok((accept(work, *id, new), Cow::Borrowed(&new.encoded)))
+        })?;
+        Ok(())
     }
-}
-
-/// No client's key: they are hashed behind their facilitator's id.
-fn key_hash(transfer: TransferId) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"micro-deposit").update(transfer.as_bytes());
-    let mut short = [0; 16];
-    short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    short
 }
 
 /// From the platform's wallet to the bank account. Whose account that is does not stand in the
@@ -68,43 +57,29 @@ fn parties(event: &MicroDepositsInitiated) -> Result<Parties, Fault> {
     Ok(Parties { source, destination: Side { party, method: payment_method_id, kind } })
 }
 
-/// The transfer of a deposit, and its first event.
+/// The transfer of a deposit. Its key is no client's: those are hashed behind their facilitator's id.
 fn deposited(
-    work: &mut Work<'_, '_>,
     event: &Delivered<MicroDepositsInitiated>,
     deposit: &MicroDeposit,
-) -> Result<Record, Fault> {
-    let (id, facilitator) = (deposit.transfer_id, event.data.facilitator_id);
+) -> Result<NewTransfer, Fault> {
+    let id = deposit.transfer_id;
     let parties = parties(&event.data)?;
     if parties.bucket() != id.bucket() {
         return Err(Fault::Poison(format!("{id}: a transfer's home is that of its wallet")));
     }
-    let created = TransferCreated {
-        transfer_id: id,
-        facilitator_id: facilitator,
-        source: parties.source.party.clone(),
-        destination: parties.destination.party.clone(),
-        amount: deposit.amount,
-        refund_of: None,
-        purpose: Some(Purpose::AccountVerification),
-    };
-    let shard = work.shard_of(id.bucket());
-    let place = work.emit_traced(id.row(), shard, &created, event.trace);
-    let mut trail = Trail::with_room(true);
-    trail.push(Mark::new("transfers", place));
-    Ok(Record {
-        id,
-        facilitator,
-        amount: deposit.amount,
+    let key_hash = hash(&[b"micro-deposit", id.as_bytes()]);
+    Ok(NewTransfer {
+        facilitator: event.data.facilitator_id,
+        encoded: (store::encode(&parties), None),
         parties,
-        extra: None,
-        key_hash: key_hash(id),
-        fingerprint: key_hash(id),
-        created: work.now,
+        amount: deposit.amount,
+        key_hash,
+        fingerprint: key_hash,
         received: event.at,
         hop_micros: 0,
         request_bytes: 0,
-        progress: Progress::created(),
-        trail,
+        trace: event.trace,
+        refund_of: None,
+        purpose: Some(Purpose::AccountVerification),
     })
 }

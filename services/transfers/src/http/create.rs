@@ -7,13 +7,14 @@ use contracts::{
     Amount, Code, Currency, Refusal, Timestamp,
     ids::{AccountId, PaymentMethodId, TransferId},
     payment_methods::{ResolvePaymentMethods, ResolvedMethod},
+    rails::Purpose,
     transfers::{CreateTransfer, CreateTransferRequest, CreatedTransfer, Party, TransferCreated},
 };
 use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Platform, Work};
 
 use super::{
     existing,
-    request::{Key, facilitator, hash, key, reused, wait},
+    request::{Key, facilitator, hash, key, made_before, reused, wait},
 };
 use crate::{
     Transfers,
@@ -36,6 +37,8 @@ pub struct NewTransfer {
     pub trace: Option<[u8; 24]>,
     /// The transfer that it refunds.
     pub refund_of: Option<TransferId>,
+    /// What it is for, where that is no payment.
+    pub purpose: Option<Purpose>,
 }
 
 /// The transfer that a key stands for.
@@ -87,6 +90,7 @@ impl Answer<CreateTransfer> for Transfers {
             request_bytes: i64::try_from(ask.raw.len()).unwrap_or(i64::MAX),
             trace: ask.trace,
             refund_of: None,
+            purpose: None,
         };
         let accepted = ask.platform.commit(command).await?;
         if accepted.repeated {
@@ -131,10 +135,10 @@ impl Transfers {
         if key.moov {
             let record = existing(platform, first.transfer_id).await?;
             let transfer = self.show(platform, &record).await?;
-            let mut refusal = Refusal::new(Code::DuplicateKey, "this key made a transfer before");
-            let body = serde_json::to_value(&transfer).expect("a transfer is plain data");
-            refusal.body = Some(Box::new(body));
-            return Err(refusal);
+            return Err(made_before(
+                "this key made a transfer before",
+                serde_json::to_value(&transfer),
+            ));
         }
         match wait {
             None => Ok(Answered::ok(&first)),
@@ -259,7 +263,8 @@ impl Commit<NewTransfer> for Transfers {
     ) -> Result<Vec<Result<Accepted, Refusal>>, Fault> {
         let key = |command: &NewTransfer| (command.key_hash, command.fingerprint);
         self.once_per_key(work, batch, key, |work, command| {
-            Ok((accept(work, command), Cow::Borrowed(&command.encoded)))
+            let id = TransferId(work.fresh(command.parties.bucket()));
+            Ok((accept(work, id, command), Cow::Borrowed(&command.encoded)))
         })
     }
 }
@@ -334,10 +339,8 @@ fn originals(
 }
 
 /// Makes the transfer and its first event.
-pub fn accept(work: &mut Work<'_, '_>, command: &NewTransfer) -> Record {
+pub fn accept(work: &mut Work<'_, '_>, id: TransferId, command: &NewTransfer) -> Record {
     let parties = &command.parties;
-    let bucket = parties.bucket();
-    let id = TransferId(work.fresh(bucket));
     let event = TransferCreated {
         transfer_id: id,
         facilitator_id: command.facilitator,
@@ -345,9 +348,9 @@ pub fn accept(work: &mut Work<'_, '_>, command: &NewTransfer) -> Record {
         destination: parties.destination.party.clone(),
         amount: command.amount,
         refund_of: command.refund_of,
-        purpose: None,
+        purpose: command.purpose,
     };
-    let shard = work.shard_of(bucket);
+    let shard = work.shard_of(parties.bucket());
     let place = work.emit_traced(id.row(), shard, &event, command.trace);
     let mut trail = Trail::with_room(parties.rail().is_some());
     trail.push(Mark::new("transfers", place));

@@ -18,7 +18,7 @@ use super::{
     Cancel,
     create::{Accepted, NewTransfer, accept},
     details, existing,
-    request::{Key, facilitator, hash, key, wait},
+    request::{Key, facilitator, hash, key, made_before, wait},
     show::cancellation,
 };
 use crate::{
@@ -78,9 +78,7 @@ impl Answer<CreateRefund> for Transfers {
         let id = accepted.created.transfer_id;
         if accepted.repeated && key.moov {
             let known = shown(&existing(&ask.platform, id).await?);
-            let mut refusal = Refusal::new(Code::DuplicateKey, "this key made a refund before");
-            refusal.body = Some(Box::new(serde_json::to_value(&known).expect("plain data")));
-            return Err(refusal);
+            return Err(made_before("this key made a refund before", serde_json::to_value(&known)));
         }
         match wait {
             None => {
@@ -195,11 +193,7 @@ pub fn shown(record: &Record) -> Refund {
 
 /// Refunds as the limit sees them.
 pub fn given(refunds: &[Record]) -> Vec<Given> {
-    let one = |refund: &Record| {
-        let status = refund.progress.status;
-        Given { amount: refund.amount.value, status }
-    };
-    refunds.iter().map(one).collect()
+    refunds.iter().map(Record::given).collect()
 }
 
 impl Commit<NewRefund> for Transfers {
@@ -268,6 +262,8 @@ fn give(
         request_bytes: command.request_bytes,
         trace: command.trace,
         refund_of: Some(original.id),
+        purpose: None,
     };
-    Ok((accept(work, &new), new.encoded))
+    let id = TransferId(work.fresh(new.parties.bucket()));
+    Ok((accept(work, id, &new), new.encoded))
 }

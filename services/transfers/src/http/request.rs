@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use contracts::{Code, Endpoint, Refusal, ids::AccountId, transfers::IDEMPOTENCY_HEADERS};
 use runtime::{Ask, Platform};
+use serde_json::Value;
 
 /// The longest wait that a caller may ask for.
 const WAIT_MOST_SECONDS: u64 = 15;
@@ -19,6 +20,13 @@ pub struct Key {
 /// The key stands for another request.
 pub fn reused() -> Refusal {
     Refusal::new(Code::KeyReused, "this idempotency key was used before with another request")
+}
+
+/// The key made this before, which is the body: how Moov's header is answered.
+pub fn made_before(detail: &str, original: serde_json::Result<Value>) -> Refusal {
+    let mut refusal = Refusal::new(Code::DuplicateKey, detail);
+    refusal.body = Some(Box::new(original.expect("answers are plain data")));
+    refusal
 }
 
 /// The idempotency key: 1 to 36 printable characters under either header.

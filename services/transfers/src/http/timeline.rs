@@ -211,10 +211,7 @@ fn opening(record: &Record, told: &[Exchange]) -> Vec<Step> {
     let mut heard = exchange(ExchangeKind::Response, hop_name, (methods, SELF), heard_at);
     heard.duration_micros = u64::try_from(record.hop_micros).ok();
     heard.outcome = Some("200".to_owned());
-    let first = told.iter().find(|e| e.kind == ExchangeKind::Commit && e.from == SELF);
-    let commit = first.cloned().unwrap_or_else(|| {
-        exchange(ExchangeKind::Commit, "commit", (SELF, SELF), record.created.max(heard_at))
-    });
+    let commit = first_commit(record, told, heard_at);
     let micros = i64::try_from(commit.duration_micros.unwrap_or(0)).unwrap_or(0);
     let answered_at = commit.at.plus_micros(micros);
     let mut answer = exchange(ExchangeKind::Response, &name, (SELF, "client"), answered_at);
@@ -230,15 +227,10 @@ fn opening(record: &Record, told: &[Exchange]) -> Vec<Step> {
     answer.duration_micros = Some(answered_at.micros_since(record.received));
     answer.outcome = Some("200".to_owned());
     // A refund's sides are those of its original: it asks nobody.
-    let chain = match is_refund {
-        false => vec![request, asked, heard, commit, answer],
-        true => vec![request, commit, answer],
-    };
-    chain
-        .into_iter()
-        .enumerate()
-        .map(|(index, exchange)| Step { exchange, cause: index.checked_sub(1) })
-        .collect()
+    match is_refund {
+        false => chained(vec![request, asked, heard, commit, answer]),
+        true => chained(vec![request, commit, answer]),
+    }
 }
 
 /// A micro-deposit begins with an event, which tells of two transfers and so is in no trail.
@@ -247,11 +239,20 @@ fn unrequested(record: &Record, told: &[Exchange]) -> Vec<Step> {
     let name = MicroDepositsInitiated::NAME;
     let mut event = exchange(ExchangeKind::Event, name, between, record.received);
     event.synchronous = false;
+    chained(vec![event, first_commit(record, told, record.received)])
+}
+
+/// The commit that made the transfer; where it was not recorded, one as late as it must have been.
+fn first_commit(record: &Record, told: &[Exchange], after: Timestamp) -> Exchange {
     let first = told.iter().find(|e| e.kind == ExchangeKind::Commit && e.from == SELF);
-    let commit = first.cloned().unwrap_or_else(|| {
-        exchange(ExchangeKind::Commit, "commit", (SELF, SELF), record.created.max(record.received))
-    });
-    let chain = [event, commit].into_iter().enumerate();
+    first.cloned().unwrap_or_else(|| {
+        exchange(ExchangeKind::Commit, "commit", (SELF, SELF), record.created.max(after))
+    })
+}
+
+/// Each brought about by the one before it.
+fn chained(exchanges: Vec<Exchange>) -> Vec<Step> {
+    let chain = exchanges.into_iter().enumerate();
     chain.map(|(index, exchange)| Step { exchange, cause: index.checked_sub(1) }).collect()
 }
 

@@ -14,7 +14,7 @@ use runtime::Stored;
 use store::{Engine, Result, Sql, Tx, Value};
 
 use super::{Indexes, Record, Refund, corrupt, load_many, refunds};
-use crate::domain::{Decision, Given, Input, Legs, Progress, decide, is_final, may_follow, taken};
+use crate::domain::{Decision, Input, Legs, Progress, decide, is_final, may_follow, taken};
 
 static FIRST_PAGE: Sql =
     Sql::new("SELECT id, tail FROM transfers_transfer ORDER BY bucket, id, tail LIMIT 5000");
@@ -275,7 +275,7 @@ fn of_one(original: &Record, rows: &[Refund], made: &BTreeMap<TransferId, Record
             faults.push(format!("refund {} is not stored", row.refund));
             continue;
         };
-        given.push(Given { amount: refund.amount.value, status: refund.progress.status });
+        given.push(refund.given());
         let expected = i64::try_from(at + 1).unwrap_or(i64::MAX);
         let (source, destination) = (&refund.parties.source, &refund.parties.destination);
         let is_back = *source == original.parties.destination
