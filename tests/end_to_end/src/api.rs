@@ -36,6 +36,16 @@ pub fn key() -> String {
     format!("key-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// The amounts that these books have in force for a transfer.
+pub fn in_force(books: &[Value], transfer: &str) -> Vec<i64> {
+    let counts = |row: &&Value| {
+        let state = row["state"].as_str().expect("a state");
+        row["transferID"] == transfer && ["accepted", "approved", "settled"].contains(&state)
+    };
+    let amount = |row: &Value| row["amount"].as_i64().expect("an amount");
+    books.iter().filter(counts).map(amount).collect()
+}
+
 /// A client with a key of the platform.
 #[derive(Clone)]
 pub struct Api {
@@ -176,6 +186,12 @@ impl Api {
         reply.json()[0]["availableBalance"]["value"]
             .as_i64()
             .unwrap_or_else(|| panic!("a balance: {reply:?}"))
+    }
+    /// The amounts that a rail's counterparty has in force for a transfer.
+    pub async fn in_force(&self, rail: &str, transfer: &str) -> Vec<i64> {
+        let mut books = self.books().await;
+        books.retain(|row| row["rail"] == rail);
+        in_force(&books, transfer)
     }
     /// The counterparties' books, by transfer.
     pub async fn books(&self) -> Vec<Value> {

@@ -5,6 +5,6 @@ mod api;
 mod canaries;
 mod process;
 
-pub use api::{Api, Reply, key};
+pub use api::{Api, Reply, in_force, key};
 pub use canaries::{Canaries, Found, distinct};
 pub use process::Process;

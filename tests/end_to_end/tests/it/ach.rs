@@ -6,14 +6,7 @@ use serde_json::{Value, json};
 
 /// How many payments of a transfer are in force in a counterparty's books.
 async fn in_force(api: &Api, rail: &str, transfer: &Value) -> usize {
-    let books = api.books().await;
-    let counts = |row: &&Value| {
-        let state = row["state"].as_str().unwrap();
-        row["rail"] == rail
-            && row["transferID"] == transfer["transferID"]
-            && ["accepted", "approved", "settled"].contains(&state)
-    };
-    books.iter().filter(counts).count()
+    api.in_force(rail, transfer["transferID"].as_str().unwrap()).await.len()
 }
 
 #[tokio::test(flavor = "multi_thread")]

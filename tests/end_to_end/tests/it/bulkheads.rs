@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use end_to_end::{Api, Process};
+use end_to_end::{Api, Process, in_force};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -46,15 +46,6 @@ fn assert_told(transfer: &Value) -> String {
     let reason = waiting["reason"].as_str().unwrap_or_else(|| panic!("no reason: {transfer}"));
     assert!(waiting["expectedOn"].is_string(), "{transfer}");
     reason.to_owned()
-}
-
-/// What the counterparties have in force for a transfer.
-fn in_force(books: &[Value], transfer: &Value) -> Vec<i64> {
-    let counts = |row: &&Value| {
-        row["transferID"] == transfer["transferID"]
-            && ["accepted", "approved", "settled"].contains(&row["state"].as_str().unwrap())
-    };
-    books.iter().filter(counts).map(|row| row["amount"].as_i64().unwrap()).collect()
 }
 
 /// Makes so many transfers from the platform's wallet.
@@ -114,7 +105,11 @@ async fn outage(process: Process, of_card: &str, may_fail: bool) {
         let amount = transfer["amount"]["value"].as_i64().unwrap();
         let completed = transfer["status"] == "completed";
         let expected = if completed { vec![amount] } else { Vec::new() };
-        assert_eq!(in_force(&books, transfer), expected, "{transfer}");
+        assert_eq!(
+            in_force(&books, transfer["transferID"].as_str().unwrap()),
+            expected,
+            "{transfer}"
+        );
         moved += if completed { amount } else { 0 };
     }
     assert_eq!(api.balance(api.account()).await, had - moved);

@@ -19,18 +19,6 @@ async fn post(api: &Api, what: &str, of: &str, body: &Value) -> (u16, Value) {
     (reply.status, reply.json())
 }
 
-/// The amounts that are in force for a transfer in a counterparty's books.
-async fn in_force(api: &Api, rail: &str, transfer: &str) -> Vec<i64> {
-    let books = api.books().await;
-    let counts = |row: &&Value| {
-        let state = row["state"].as_str().unwrap();
-        row["rail"] == rail
-            && row["transferID"] == transfer
-            && ["accepted", "approved", "settled"].contains(&state)
-    };
-    books.iter().filter(counts).map(|row| row["amount"].as_i64().unwrap()).collect()
-}
-
 async fn money_goes_back_the_way_it_came(process: Process) {
     let api = process.api();
     let had = api.balance(api.account()).await;
@@ -50,13 +38,13 @@ async fn money_goes_back_the_way_it_came(process: Process) {
     let (status, nothing) = post(&api, "refunds", &card, &json!({})).await;
     assert_eq!(status, 422, "{nothing}");
     for (id, amount) in [(&part["refundID"], 2_000), (&rest["refund"]["refundID"], 3_000)] {
-        assert_eq!(in_force(&api, "card", id.as_str().unwrap()).await, [amount]);
+        assert_eq!(api.in_force("card", id.as_str().unwrap()).await, [amount]);
     }
     // To the bank account by an ACH credit: after the cut-off, so not within the wait.
     let (_, back) = post(&api, "refunds", &bank, &json!({ "amount": 6_000 })).await;
     let id = back["refundID"].as_str().unwrap();
     assert_eq!(api.settled(id).await["status"], "completed", "{back}");
-    assert_eq!(in_force(&api, "ach", id).await, [6_000]);
+    assert_eq!(api.in_force("ach", id).await, [6_000]);
     // Between wallets, from the wallet that got it.
     let (status, back) = post(&api, "refunds", &wallet, &json!({ "amount": 300 })).await;
     assert_eq!((status, back["status"].as_str()), (200, Some("completed")), "{back}");
@@ -94,7 +82,7 @@ async fn many_at_once_never_exceed_the_transfer(process: Process) {
         assert_eq!((status, body["amount"].as_str()), (422, Some("only 100 is left to refund")));
     }
     for (_, refund) in made {
-        assert_eq!(in_force(&api, "card", refund["refundID"].as_str().unwrap()).await, [300]);
+        assert_eq!(api.in_force("card", refund["refundID"].as_str().unwrap()).await, [300]);
     }
     process.verify();
 }
