@@ -113,8 +113,16 @@ impl Worker {
             record(&self.platform, Record { key: left.key, news, message: None }).await;
         }
         let next_release = self.release(open.confirmed).await;
+        let none_to_reverse = open.reversing.is_empty();
         let next_reversal = self.reverse(open.reversing, lease, now).await;
-        let next_send = self.send(open.ready, lease).await;
+        let next_send = match self.card.link.is_silent() {
+            None => self.send(open.ready, lease).await,
+            // Where nothing is left to take back, one payment asks whether the host is there again.
+            Some(_) if none_to_reverse && self.flights.keys().is_empty() => {
+                self.send(open.ready.into_iter().take(1).collect(), lease).await
+            }
+            Some(_) => None,
+        };
         let some = [idle, next_release, next_reversal, next_send];
         some.into_iter().flatten().min()
     }
@@ -415,12 +423,20 @@ impl Hears for Told {
                 (Some(answered), message.field(39).unwrap_or("-").to_owned())
             }
         };
+        let link = Arc::clone(&self.card.link);
+        let turned = match &answer {
+            None => false,
+            Some(answer) => link.answered(answer.is_some()),
+        };
+        if turned {
+            let is_open = link.is_silent().is_some();
+            tracing::warn!(is_open, "card: the circuit to the host");
+        }
         let message = Some(Recorded { name, at, micros, answered, outcome });
         let decided = matches!(&news, News::Said { word: Ok(word), .. }
             if !matches!(word, Word::Conditional { .. }));
         let doubtful = !decided && !matches!(news, News::Reversed);
         let (platform, flights) = (self.platform.clone(), self.flights.clone());
-        let link = Arc::clone(&self.card.link);
         let batch = self.card.config.batch;
         tokio::spawn(async move {
             record(&platform, Record { key: of.key, news, message }).await;
@@ -430,8 +446,9 @@ impl Hears for Told {
             if enough && link.starved.swap(false, Ordering::SeqCst) {
                 link.wake.notify_one();
             }
-            // What is to be reversed now was passed over while it was on its way.
-            if doubtful {
+            // What is to be reversed now was passed over while it was on its way; what waited for the
+            // circuit may go.
+            if doubtful || turned {
                 link.wake.notify_one();
             }
         });

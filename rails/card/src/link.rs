@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -27,6 +27,8 @@ use crate::{http::micros, wire::Us};
 
 /// Bytes read at once.
 const READ: usize = 16 * 1024;
+/// Messages in a row without an answer that open the circuit.
+const SILENT_MOST: u32 = 16;
 
 /// All settings and limits of the rail. [`Config::sandbox`] has the defaults of the fast pace.
 #[derive(Clone, Debug)]
@@ -112,6 +114,8 @@ pub struct Link {
     /// The worker waits for free places.
     pub starved: AtomicBool,
     signed_on: AtomicBool,
+    /// Messages in a row that were sent and not answered in time.
+    silences: AtomicU32,
     /// Monotonic microseconds until which the lease covers a write.
     lease_until: AtomicU64,
     seen: Mutex<Seen>,
@@ -138,6 +142,7 @@ impl Link {
             slots: Arc::new(Semaphore::new(config.window)),
             starved: AtomicBool::new(false),
             signed_on: AtomicBool::new(false),
+            silences: AtomicU32::new(0),
             lease_until: AtomicU64::new(0),
             seen: Mutex::new(Seen { state: "down", why: None, retry: None }),
         })
@@ -145,6 +150,20 @@ impl Link {
     /// Whether messages are taken.
     pub fn is_signed_on(&self) -> bool {
         self.signed_on.load(Ordering::SeqCst)
+    }
+    /// Messages in a row without an answer, where they are so many that the circuit is open: the host
+    /// is there, and does not do its work. No payment is sent to it then; the reversals of those that
+    /// were are the probes, and the first answer closes the circuit.
+    pub fn is_silent(&self) -> Option<u32> {
+        let silences = self.silences.load(Ordering::SeqCst);
+        (silences >= SILENT_MOST).then_some(silences)
+    }
+    /// A message was answered in time, or not; whether that opened or closed the circuit.
+    pub fn answered(&self, in_time: bool) -> bool {
+        if in_time {
+            return self.silences.swap(0, Ordering::SeqCst) >= SILENT_MOST;
+        }
+        self.silences.fetch_add(1, Ordering::SeqCst) + 1 == SILENT_MOST
     }
     /// The connection as others see it.
     pub fn seen(&self) -> Seen {

@@ -486,6 +486,33 @@ fn while_the_host_refuses_connections_transfers_wait_and_then_complete() {
 }
 
 #[test]
+fn while_the_host_answers_no_payment_the_others_wait_and_then_complete() {
+    let world = World::new();
+    let config = Config { window: 32, batch: 16, ..world.config() };
+    let up = world.up_with(config);
+    // Its connection stands, also its echoes are answered; but no payment is.
+    world.fault(Wrong::Hang, Limit::For(Duration::from_secs(6)));
+    let all: Vec<TransferId> = (0..200).map(|_| world.transfer()).collect();
+    for transfer in &all {
+        up.reserve(*transfer, 4_200);
+    }
+    let began = tokio::time::Instant::now();
+    while up.waiting(all[199]).is_none_or(|waiting| waiting.reason != "rail-unavailable") {
+        assert!(began.elapsed() < Duration::from_secs(5), "the circuit stays closed");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut failed = 0;
+    for transfer in &all {
+        let end = world.ended(*transfer, Duration::from_secs(40));
+        failed += usize::from(end.state == RailState::Rejected);
+        world.agrees(*transfer);
+    }
+    // Those that were sent before the circuit opened: what the window holds, twice at most.
+    assert!((16..=64).contains(&failed), "{failed} were sent to a host that does not answer");
+    up.crash();
+}
+
+#[test]
 fn every_fault_ends_as_the_host_has_it() {
     let world = World::with(|timings| timings.late = Duration::from_secs(2));
     let up = world.up();

@@ -31,13 +31,17 @@ impl Connects for Card {
             pending: count(State::Confirmed),
         };
         let seen = self.link.seen();
-        let is_up = seen.state == "signed-on";
+        let silent = self.link.is_silent();
+        let is_up = seen.state == "signed-on" && silent.is_none();
         let now = platform.monotonic().micros();
         let retry = seen.retry.and_then(|at| i64::try_from(at.saturating_sub(now)).ok());
         let next_on = retry.map(|pause| platform.clock().machine().plus_micros(pause));
         let open = tables::list_open(tx, LISTED_MOST)?;
         let why = seen.why.unwrap_or_else(|| "it was not connected yet".to_owned());
         let (state, detail) = match seen.state {
+            "signed-on" if let Some(times) = silent => {
+                ("unavailable", format!("it left {times} messages in a row without an answer"))
+            }
             "signed-on" => ("connected", "signed on to the host".to_owned()),
             "signing-on" => ("unavailable", "the sign-on is not answered yet".to_owned()),
             _ => ("unavailable", why),
@@ -49,11 +53,11 @@ impl Connects for Card {
             detail,
             circuit: RailCircuit {
                 state: if is_up { "closed" } else { "open" }.to_owned(),
-                failures: u32::from(!is_up),
+                failures: silent.unwrap_or(u32::from(!is_up)),
                 next_on,
             },
             queue,
-            waiting: open.iter().map(|one| waiting(one, is_up)).collect(),
+            waiting: open.iter().map(|one| waiting(one, is_up, silent.is_some())).collect(),
             last_sent_on: None,
             last_looked_on: None,
             files: Vec::new(),
@@ -61,8 +65,11 @@ impl Connects for Card {
     }
 }
 
-fn waiting(one: &Instruction, is_up: bool) -> RailWaiting {
+fn waiting(one: &Instruction, is_up: bool, is_silent: bool) -> RailWaiting {
     let (state, reason) = match one.state {
+        State::Ready if is_silent => {
+            ("ready", "the host answers nothing: nothing more is sent to it")
+        }
         State::Ready if !is_up => ("ready", "there is no connection to the host"),
         State::Ready => ("ready", "its turn has not come"),
         State::Sending => ("sending", "an answer is waited for"),
