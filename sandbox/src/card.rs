@@ -24,7 +24,8 @@
 //! | bytes that are no message | the connection is closed; noted likewise, without the bytes |
 //!
 //! Every number that passes the check digit is a card, whatever its expiry. An approval settles one
-//! settlement later ([`Timings::settlement`], business clock), of which no message tells.
+//! settlement later ([`Timings::settlement`], business clock), of which no message tells, but a file
+//! does: see [`settlement`].
 //!
 //! # The table of amounts
 //!
@@ -45,11 +46,13 @@
 mod booking;
 mod connection;
 mod desk;
+mod settlement;
 mod table;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -61,7 +64,7 @@ use tokio::task::JoinHandle;
 
 use crate::books::Payment;
 use crate::door::{self, Gate};
-use crate::fault::{ActiveFault, Fault, Faults, Limit, Rail, UnknownName};
+use crate::fault::{ActiveFault, Fault, Faults, Limit, Rail};
 use crate::journal::Notes;
 use crate::wire::{Direction, Wire};
 use crate::{Clock, Config, Timings};
@@ -69,12 +72,16 @@ use desk::Desk;
 
 /// Most bytes of `card-unmatched.jsonl`.
 const UNMATCHED_LIMIT: u64 = 16 << 20;
+/// The folder of the settlement files, in `DIR/sandbox/`.
+const SETTLEMENTS: &str = "card-settlement";
 
 /// The running host.
 pub(crate) struct Host {
     shared: Arc<Shared>,
     address: SocketAddr,
     door: JoinHandle<()>,
+    settles: JoinHandle<()>,
+    settlements: PathBuf,
 }
 
 /// What connections and the operator share.
@@ -132,21 +139,27 @@ impl Host {
         let serving = Arc::clone(&shared);
         let serve = move |stream| connection::serve(Arc::clone(&serving), stream);
         let door = tokio::spawn(gate.keep(listener, stop, serve));
-        Ok(Self { shared, address, door })
+        let folder = dir.join(SETTLEMENTS);
+        std::fs::create_dir_all(&folder)?;
+        let settles = tokio::spawn(settlement::run(Arc::clone(&shared), folder.clone()));
+        Ok(Self { shared, address, door, settles, settlements: folder })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(crate) fn fault(&self, fault: Fault, limit: Limit) -> Result<(), UnknownName> {
+    pub(crate) fn settlements(&self) -> &Path {
+        &self.settlements
+    }
+
+    pub(crate) fn fault(&self, fault: Fault, limit: Limit) {
         match (fault, limit) {
             (Fault::Refuse, Limit::For(duration)) => self.shared.gate.close_for(duration),
             (Fault::Refuse, Limit::Count(_)) => self.shared.gate.open(),
             _ => {}
         }
         self.shared.faults.set(fault, limit);
-        Ok(())
     }
 
     pub(crate) fn faults(&self) -> Vec<ActiveFault> {
@@ -165,8 +178,8 @@ impl Host {
 
     pub(crate) async fn shutdown(self) {
         self.shared.stop.send_replace(true);
-        if self.door.await.is_err() {
-            tracing::error!("the card host's listener panicked");
+        if self.door.await.is_err() || self.settles.await.is_err() {
+            tracing::error!("a task of the card host panicked");
         }
         // Tasks that hold the shared state end at once; wait for the last, then end the writers.
         let mut shared = self.shared;

@@ -54,10 +54,12 @@ pub enum Fault {
     PartialUpload,
     /// SFTP: a connection is met with another host key.
     WrongHostKey,
+    /// Card: a reversal is answered, and not booked.
+    ForgetReversals,
 }
 
 /// All faults with their names at the command line.
-const NAMES: [(Fault, &str); 13] = [
+const NAMES: [(Fault, &str); 14] = [
     (Fault::Refuse, "refuse"),
     (Fault::Hang, "hang"),
     (Fault::DropReply, "drop-reply"),
@@ -69,6 +71,7 @@ const NAMES: [(Fault, &str); 13] = [
     (Fault::Slow, "slow"),
     (Fault::DiskFull, "disk-full"),
     (Fault::RenameFails, "rename-fails"),
+    (Fault::ForgetReversals, "forget-reversals"),
     (Fault::PartialUpload, "partial-upload"),
     (Fault::WrongHostKey, "wrong-host-key"),
 ];
@@ -147,12 +150,15 @@ impl FromStr for Rail {
 }
 
 impl Fault {
-    /// Whether only a rail of files has it.
-    pub(crate) fn is_of_files(self) -> bool {
-        matches!(
-            self,
-            Self::DiskFull | Self::RenameFails | Self::PartialUpload | Self::WrongHostKey
-        )
+    /// Whether a rail has it.
+    pub(crate) fn is_of(self, rail: Rail) -> bool {
+        match self {
+            Self::DiskFull | Self::RenameFails | Self::PartialUpload | Self::WrongHostKey => {
+                rail == Rail::Ach
+            }
+            Self::ForgetReversals => rail == Rail::Card,
+            _ => true,
+        }
     }
 
     /// Its name at the command line.

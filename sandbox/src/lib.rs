@@ -144,6 +144,8 @@ pub struct Sandbox {
     pub rtp_address: SocketAddr,
     /// Where the card host listens, plain TCP.
     pub card_address: SocketAddr,
+    /// The folder where the card host leaves its settlement files.
+    pub card_settlements: PathBuf,
     /// Where the bank's SFTP server listens, if there is one.
     pub ach_address: Option<SocketAddr>,
     /// The fingerprint of the bank's host key: `SHA256:...`.
@@ -180,6 +182,7 @@ impl Sandbox {
         Ok(Self {
             rtp_address: rtp.address(),
             card_address: card.address(),
+            card_settlements: card.settlements().to_owned(),
             ach_address: ach.as_ref().map(ach::Bank::address),
             ach_host_key: ach.as_ref().map(ach::Bank::fingerprint),
             rtp,
@@ -191,15 +194,16 @@ impl Sandbox {
     /// Makes a rail misbehave; replaces the same fault if it is active. `Limit::Count(0)` ends it.
     /// Fails if the rail is not here, or does not have that fault.
     pub fn fault(&self, rail: Rail, fault: Fault, limit: Limit) -> Result<(), UnknownName> {
+        if !fault.is_of(rail) {
+            return Err(UnknownName(format!("fault {} of {}", fault.name(), rail.name())));
+        }
         match (rail, &self.ach) {
-            (Rail::Ach, Some(ach)) => {
-                ach.fault(fault, limit);
-                Ok(())
-            }
-            (Rail::Ach, None) => Err(UnknownName("rail ach".to_owned())),
+            (Rail::Ach, Some(ach)) => ach.fault(fault, limit),
+            (Rail::Ach, None) => return Err(UnknownName("rail ach".to_owned())),
             (Rail::Card, _) => self.card.fault(fault, limit),
             (Rail::Rtp, _) => self.rtp.fault(fault, limit),
         }
+        Ok(())
     }
 
     /// The faults that are active, rail by rail, in the order in which they were set.

@@ -48,7 +48,7 @@ use tokio::sync::watch;
 
 use crate::books::Payment;
 use crate::door::{self, Gate};
-use crate::fault::{ActiveFault, Fault, Faults, Limit, Rail, UnknownName};
+use crate::fault::{ActiveFault, Fault, Faults, Limit, Rail};
 use crate::journal::Notes;
 use crate::wire::{Direction, Wire};
 use crate::{Clock, Config, Timings};
@@ -120,17 +120,13 @@ impl Participant {
         self.server.address()
     }
 
-    pub(crate) fn fault(&self, fault: Fault, limit: Limit) -> Result<(), UnknownName> {
-        if fault.is_of_files() {
-            return Err(UnknownName(format!("fault {} of rtp", fault.name())));
-        }
+    pub(crate) fn fault(&self, fault: Fault, limit: Limit) {
         match (fault, limit) {
             (Fault::Refuse, Limit::For(duration)) => self.shared.gate.close_for(duration),
             (Fault::Refuse, Limit::Count(_)) => self.shared.gate.open(),
             _ => {}
         }
         self.shared.faults.set(fault, limit);
-        Ok(())
     }
 
     pub(crate) fn faults(&self) -> Vec<ActiveFault> {

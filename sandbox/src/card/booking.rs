@@ -55,17 +55,20 @@ pub(super) struct Booking {
     #[serde(skip_serializing_if = "Option::is_none")]
     approval: Option<String>,
     /// Field 3.
-    processing: String,
+    pub(super) processing: String,
     pub(super) amount: i64,
     /// Field 49: the number of ISO 4217.
-    currency: u16,
+    pub(super) currency: u16,
     card: String,
     /// Field 37.
-    retrieval_reference: String,
+    pub(super) retrieval_reference: String,
     /// Field 63.
-    reference: String,
+    pub(super) reference: String,
     /// When it came, microseconds of the business clock.
-    at: i64,
+    pub(super) at: i64,
+    /// When it was taken back, of the same clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reversed_at: Option<i64>,
     /// Hash of the content, to tell a repeat from another request of the same trace.
     fingerprint: u64,
 }
@@ -83,6 +86,11 @@ impl Trace {
     fn new(stan: Stan, transmitted: Moment, terminal: &str) -> Self {
         let terminal = terminal.to_owned();
         Self { stan: stan.to_string(), transmitted: transmitted.to_string(), terminal }
+    }
+
+    /// Fields 11, 7 and 41.
+    pub(super) fn parts(&self) -> [&str; 3] {
+        [&self.stan, &self.transmitted, &self.terminal]
     }
 
     /// 128 bits of it: no two of those that one sandbox sees are equal.
@@ -112,9 +120,9 @@ impl Booking {
         Self::new(&reversal.request, trace, Standing::Overtaken, OVERTAKEN, at)
     }
 
-    /// The same, taken back.
-    pub(super) fn reversed(self) -> Self {
-        Self { standing: Standing::Reversed, ..self }
+    /// The same, taken back at a time of the business clock.
+    pub(super) fn reversed(self, at: i64) -> Self {
+        Self { standing: Standing::Reversed, reversed_at: Some(at), ..self }
     }
 
     fn new(request: &Request, trace: Trace, standing: Standing, code: &str, at: i64) -> Self {
@@ -130,6 +138,7 @@ impl Booking {
             retrieval_reference: request.retrieval_reference.clone(),
             reference: request.reference.clone(),
             at,
+            reversed_at: None,
             fingerprint: fingerprint(request),
         }
     }

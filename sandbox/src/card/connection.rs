@@ -179,7 +179,8 @@ impl Reader {
     /// connection does not undo.
     async fn money(&mut self, message: Message) -> Next {
         let line = self.line.clone();
-        let fault = line.shared.faults.take(|_| true);
+        let reverses = message.mti.class == Class::Reversal;
+        let fault = line.shared.faults.take(|one| reverses || one != Fault::ForgetReversals);
         match fault {
             Some(Fault::Refuse) => return Next::Close,
             Some(Fault::HalfOpen) => return Next::Dead,
@@ -272,7 +273,8 @@ impl Line {
                 self.decided(&request, decided.ok(), fault).await;
             }
             Work::Reverse(reversal, arrival) => {
-                let answered = self.shared.desk.reverse(&reversal, arrival, now).await;
+                let forgotten = fault == Some(Fault::ForgetReversals);
+                let answered = self.shared.desk.reverse(&reversal, arrival, now, forgotten).await;
                 let key = Trace::of_original(&reversal).key();
                 let held = self.shared.held.lock().remove(&key);
                 if let Some(held) = held {

@@ -1,6 +1,6 @@
 //! The host's desk: what it does with a request or a reversal, and the books it does it by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::booking::{Booking, Standing, Trace, WRONG_AMOUNT};
+use super::settlement::Due;
 use super::table::{Outcome, outcome};
 use crate::books::Payment;
 use crate::journal::{Journal, Place, Unwritable, read_lines};
@@ -26,6 +27,8 @@ type Index = Arc<Mutex<BTreeMap<u128, Slot>>>;
 pub(super) struct Desk {
     journal: Journal,
     index: Index,
+    /// What the settlement files are still to have.
+    due: Mutex<Due>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,13 +72,15 @@ impl From<Unwritable> for Broken {
 impl Desk {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let mut index = BTreeMap::new();
+        let mut due = Due::default();
         let journal = Journal::open(path, |place, line| {
             let booking: Booking =
                 serde_json::from_slice(line).map_err(|error| error.to_string())?;
+            due.note(&booking);
             index.insert(booking.trace.key(), Slot::Booked(place));
             Ok(())
         })?;
-        Ok(Self { journal, index: Arc::new(Mutex::new(index)) })
+        Ok(Self { journal, index: Arc::new(Mutex::new(index)), due: Mutex::new(due) })
     }
 
     /// A message about an authorisation came.
@@ -119,12 +124,14 @@ impl Desk {
         })
     }
 
-    /// A reversal or its repeat, which is answered as it was before.
+    /// A reversal or its repeat, which is answered as it was before. One that is forgotten is
+    /// answered, and not booked.
     pub(super) async fn reverse(
         &self,
         reversal: &reversal::Request,
         arrival: Arrival,
         now: i64,
+        forgotten: bool,
     ) -> Result<reversal::Response, Broken> {
         let place = match self.settle(arrival).await {
             Ok(claim) => {
@@ -139,9 +146,10 @@ impl Desk {
             // Nothing was paid, or it was given back: there is nothing to undo.
             Standing::Declined | Standing::Reversed => reversal::REVERSED,
             Standing::Approved if booking.amount != reversal.request.amount => WRONG_AMOUNT,
+            Standing::Approved if forgotten => reversal::REVERSED,
             Standing::Approved => {
                 let key = booking.trace.key();
-                let place = self.append(&booking.reversed()).await?;
+                let place = self.append(&booking.reversed(now)).await?;
                 self.index.lock().insert(key, Slot::Booked(place));
                 reversal::REVERSED
             }
@@ -169,6 +177,21 @@ impl Desk {
             Ok(payments.into_iter().flatten().collect())
         });
         reading.await.map_err(io::Error::other)?
+    }
+
+    /// Takes out what the next settlement file is to have, by when it came: approvals, and what was
+    /// taken back.
+    pub(super) fn take_due(&self, approved: i64, taken_back: i64) -> [BTreeSet<(i64, u128)>; 2] {
+        self.due.lock().take(approved, taken_back)
+    }
+
+    /// What is booked of an authorisation.
+    pub(super) fn find(&self, key: u128) -> Option<Booking> {
+        let place = match self.index.lock().get(&key)? {
+            Slot::Booked(place) => *place,
+            Slot::Busy(_) => return None,
+        };
+        self.read(place).ok()
     }
 
     pub(super) fn close(self) {
@@ -212,7 +235,9 @@ impl Desk {
 
     async fn append(&self, booking: &Booking) -> Result<Place, Unwritable> {
         let line = serde_json::to_vec(booking).map_err(|_| Unwritable)?;
-        self.journal.append(line).await
+        let place = self.journal.append(line).await?;
+        self.due.lock().note(booking);
+        Ok(place)
     }
 
     fn read(&self, place: Place) -> Result<Booking, Broken> {

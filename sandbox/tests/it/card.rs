@@ -3,6 +3,7 @@
 mod crash;
 mod faults;
 mod line;
+mod settlement;
 mod table;
 
 use std::io;
