@@ -1,6 +1,7 @@
 //! What a rail tells the others: the outcome of one leg.
 
 mod ach;
+mod card;
 
 use std::{fmt, str::FromStr};
 
@@ -17,6 +18,7 @@ pub use ach::{
     AchCutOff, AchException, AchFile, AchFileDecision, AchFilePath, CutOffAch, DecideAchFile,
     GetAchWaiting, ListAchExceptions, ListAchFiles,
 };
+pub use card::{CardException, GetCardWaiting, ListCardExceptions};
 
 /// The payment rails. Its name is the service's name, its folder and its topic.
 #[derive(
@@ -222,8 +224,4 @@ endpoint!(
 endpoint!(
     /// Why a transfer's RTP instruction waits; 404 where it does not (any more).
     GetRtpWaiting, "rtp", Get "/internal/rtp/waiting", Access::Internal,
-    (NoPath, WaitingQuery, NoBody) -> Waiting);
-endpoint!(
-    /// Why a transfer's card instruction waits; 404 where it does not (any more).
-    GetCardWaiting, "card", Get "/internal/card/waiting", Access::Internal,
     (NoPath, WaitingQuery, NoBody) -> Waiting);

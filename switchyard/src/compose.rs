@@ -34,6 +34,8 @@ pub struct Plan {
     pub rtp_participant: Option<String>,
     /// Where the card host listens; without one the rail waits.
     pub card_host: Option<String>,
+    /// The folder where the card host leaves its settlement files.
+    pub card_settlements: Option<PathBuf>,
     /// The bank that takes ACH files; without one the rail waits.
     pub ach: Option<AchPlan>,
     pub clock: Clock,
@@ -111,6 +113,7 @@ fn ach_settings(plan: &Plan) -> ach::Config {
 fn card_settings(plan: &Plan) -> card::Config {
     let host = plan.card_host.clone().unwrap_or_else(|| NO_HOST.to_owned());
     let mut settings = card::Config::sandbox(host);
+    settings.settlements.clone_from(&plan.card_settlements);
     if !plan.fast {
         settings.answer_within = Duration::from_secs(30);
         settings.echo_after = Duration::from_secs(30);
@@ -118,6 +121,7 @@ fn card_settings(plan: &Plan) -> card::Config {
         settings.reverse_first = Duration::from_secs(5);
         settings.reverse_most = Duration::from_secs(60);
         settings.windows = calendar::Windows::default();
+        settings.settlements_look = Duration::from_secs(60);
     }
     settings
 }
@@ -174,6 +178,7 @@ fn unstarted(store: &Store) -> Outcome<Vec<Wiring>> {
         shards: 1,
         rtp_participant: None,
         card_host: None,
+        card_settlements: None,
         ach: None,
         clock: Clock::system(),
     };

@@ -104,6 +104,10 @@ impl Counterparties {
     pub fn card_address(&self) -> String {
         self.sandbox.card_address.to_string()
     }
+    /// Where the card host leaves its settlement files.
+    pub fn card_settlements(&self) -> std::path::PathBuf {
+        self.sandbox.card_settlements.clone()
+    }
     /// How to reach the bank.
     pub fn bank(&self) -> Option<compose::AchPlan> {
         Some(compose::AchPlan {

@@ -64,6 +64,7 @@ impl Site {
             shards: options.shards,
             rtp_participant: counterparties.as_ref().map(|theirs| theirs.rtp_url()),
             card_host: counterparties.as_ref().map(|theirs| theirs.card_address()),
+            card_settlements: counterparties.as_ref().map(|theirs| theirs.card_settlements()),
             ach: counterparties.as_ref().and_then(|theirs| theirs.bank()),
             clock: clock.clone(),
         };

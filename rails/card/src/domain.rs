@@ -10,8 +10,11 @@ use contracts::{
     rails::{Direction, RailState},
 };
 
+mod settlement;
 #[cfg(test)]
 mod tests;
+
+pub use settlement::{Fits, Matching, Says};
 
 /// How often a reversal is sent before a person is called; it goes on after that.
 pub const REVERSALS_QUIET: i64 = 6;
@@ -45,10 +48,14 @@ pub enum State {
     Canceled,
     /// The request to cancel came before the instruction itself.
     Tombstone,
+    /// Paid, and in the host's settlement file; final.
+    Settled,
+    /// Paid, but the settlement files do not have it as they should: a person asks the host; final.
+    Unsettled,
 }
 
 impl State {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Ready,
         Self::Sending,
         Self::Reversing,
@@ -57,6 +64,8 @@ impl State {
         Self::Rejected,
         Self::Canceled,
         Self::Tombstone,
+        Self::Settled,
+        Self::Unsettled,
     ];
     /// The number stored; those below 4 are open.
     pub fn number(self) -> i64 {
@@ -69,6 +78,10 @@ impl State {
     /// Whether nothing may follow.
     pub fn is_final(self) -> bool {
         self >= Self::Accepted
+    }
+    /// Whether the host's approval is in force, by all that we know.
+    pub fn is_paid(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Accepted | Self::Settled | Self::Unsettled)
     }
 }
 
@@ -367,7 +380,7 @@ impl Instruction {
         Decision::Done { outcome: Some(outcome), alarm: None }
     }
     fn hear_late(&mut self, news: &News, times: Times) -> Decision {
-        let paid = matches!(self.state, State::Confirmed | State::Accepted);
+        let paid = self.state.is_paid();
         match news {
             // It came to the host after the host had said that it had none: taken back again.
             News::Said { word: Ok(Word::Approved { .. } | Word::Conditional { .. }), .. }

@@ -1,10 +1,15 @@
 //! What is asked of the rail, and what it commits.
 
 mod connection;
+mod settlement;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use contracts::{Refusal, Timestamp, rails::GetCardWaiting, transfers::Waiting};
+use contracts::{
+    Refusal, Timestamp,
+    rails::{CardException, GetCardWaiting, ListCardExceptions},
+    transfers::Waiting,
+};
 use iso8583::{Message, reversal};
 use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Work};
 
@@ -14,6 +19,8 @@ use crate::{
     store::{self, Recorded, Unmatched},
     wire,
 };
+
+pub use settlement::{Part, TakeIn};
 
 /// Takes the lease, or renews it under the epoch that is held. Done: the epoch, `None` where another
 /// process holds the lease.
@@ -79,6 +86,8 @@ impl Command for Keep {
     type Done = ();
 }
 
+/// Exceptions shown at most.
+const SHOWN_MOST: i64 = 200;
 /// Payments released in one commit.
 const RELEASED_MOST: usize = 256;
 
@@ -346,6 +355,24 @@ impl Card {
         }
         let word = us.word(of, message)?;
         Ok(("0110", News::Said { attempt: of.attempt, word: Ok(word) }))
+    }
+}
+
+impl Answer<ListCardExceptions> for Card {
+    async fn answer(
+        &self,
+        ask: Ask<ListCardExceptions>,
+    ) -> Result<Answered<ListCardExceptions>, Refusal> {
+        let apart = ask.platform.read(|tx| store::list_exceptions(tx, SHOWN_MOST)).await?;
+        let apart = apart.into_iter().map(|one| CardException {
+            at: one.at,
+            about: one.about,
+            reference: one.reference,
+            code: one.code,
+            amount: one.amount,
+            why: one.why,
+        });
+        Ok(Answered::ok(&apart.collect::<Vec<_>>()))
     }
 }
 

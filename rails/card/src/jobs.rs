@@ -2,6 +2,8 @@
 //! by commits, by the connection, by a moved clock, and by the earliest time at which something is
 //! due; it never polls on the embedded engine.
 
+mod settlement;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
@@ -67,9 +69,9 @@ pub async fn run(card: Arc<Card>, platform: Platform) {
     let embedded = platform.store().engine() == ::store::Engine::Sqlite;
     let lease_length = if embedded { EMBEDDED_LEASE } else { card.config.lease };
     let (lease, next_key) = (None, 0);
-    let worker =
-        Worker { card, platform: platform.clone(), lease, lease_length, flights, next_key };
-    tokio::join!(driver.run(), worker.run());
+    let settles = settlement::run(Arc::clone(&card), platform.clone());
+    let worker = Worker { card, platform, lease, lease_length, flights, next_key };
+    tokio::join!(driver.run(), worker.run(), settles);
 }
 
 fn unsigned(duration: Duration) -> u64 {

@@ -1,8 +1,8 @@
 //! The card rail: ISO 8583 over one long-lived TCP connection.
 //!
 //! *Owns*: instructions with their reversals, the counter of trace numbers, their messages, what the
-//! host said unasked, the lease on the connection.
-//! *Answers*: why an instruction waits.
+//! host said unasked, its settlement files, the lease on the connection.
+//! *Answers*: why an instruction waits, what of the host's files and messages is for a person.
 //! *Handles*: `ledger.reserved` for this rail, `transfer.cancel_requested`.
 //! *Emits*: `rail.outcome`.
 //! *Never*: sends without a durable claim, sends again what may have left, takes silence or garbage
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use contracts::{
     ledger::LedgerReserved,
     payment_methods::Reveal,
-    rails::{GetCardWaiting, RailOutcome},
+    rails::{GetCardWaiting, ListCardExceptions, RailOutcome},
     transfers::TransferCancelRequested,
 };
 use runtime::{Service, Tier};
@@ -43,12 +43,14 @@ pub fn service(config: Config) -> Result<Service<Card>, String> {
     Ok(Service::new("card", Tier::Rail, card)
         .tables(store::TABLES, MIGRATIONS)
         .answers::<GetCardWaiting>()
+        .answers::<ListCardExceptions>()
         .commits::<http::Hold>()
         .commits::<http::Claim>()
         .commits::<http::ClaimReversals>()
         .commits::<http::Record>()
         .commits::<http::Release>()
         .commits::<http::Keep>()
+        .commits::<http::TakeIn>()
         .handles::<LedgerReserved>()
         .handles::<TransferCancelRequested>()
         .emits::<RailOutcome>()
@@ -58,6 +60,7 @@ pub fn service(config: Config) -> Result<Service<Card>, String> {
         .talks_to("card-host", "0401")
         .hears_from("card-host", "0110")
         .hears_from("card-host", "0410")
+        .hears_from("card-host", "settlement file")
         .shows(exchanges)
         .connects()
         .starts(|_, tx| store::free_lease(tx).map_err(Into::into))

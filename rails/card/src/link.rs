@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -57,6 +58,10 @@ pub struct Config {
     pub lease: Duration,
     /// When the funds of a confirmed payment are released: one settlement later.
     pub windows: Windows,
+    /// The folder of the host's settlement files (`*.csv`); without one nothing is matched.
+    pub settlements: Option<PathBuf>,
+    /// Between two looks into it.
+    pub settlements_look: Duration,
 }
 
 impl Config {
@@ -75,6 +80,8 @@ impl Config {
             window: 256,
             lease: Duration::from_secs(10),
             windows: Windows::fast(),
+            settlements: None,
+            settlements_look: Duration::from_millis(500),
         }
     }
 }

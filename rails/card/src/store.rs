@@ -4,6 +4,7 @@
 //! leg, so that SQLite appends and PostgreSQL keeps a bucket together.
 
 mod messages;
+mod settlements;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -20,13 +21,63 @@ use store::{
 use crate::domain::{Instruction, Key, State};
 
 pub use messages::{Recorded, Unmatched, exchanges, insert_messages, insert_unmatched};
+pub use settlements::{
+    Exception, File, covered, find_file, insert_exceptions, insert_file, list_exceptions,
+    list_missed, list_newest_files, save_file,
+};
 pub use verify::{Instructed, Standing, verify};
 
 /// The tables.
-pub static TABLES: &[&str] = &["card_instruction", "card_message", "card_unmatched", "card_lease"];
+pub static TABLES: &[&str] = &[
+    "card_instruction",
+    "card_message",
+    "card_unmatched",
+    "card_lease",
+    "card_settlement",
+    "card_exception",
+];
 
 /// How they are made.
-pub static MIGRATIONS: &[Migration] = &[Migration {
+pub static MIGRATIONS: &[Migration] = &[INSTRUCTIONS, SETTLEMENTS];
+
+macro_rules! settlements {
+    ($integer:literal) => {
+        concat!(
+            "CREATE INDEX card_instruction_unsettled ON card_instruction (created) WHERE state = 4;
+        CREATE TABLE card_settlement (hash TEXT PRIMARY KEY, name TEXT NOT NULL, at ",
+            $integer,
+            " NOT NULL, since ",
+            $integer,
+            " NOT NULL, until ",
+            $integer,
+            " NOT NULL, applied ",
+            $integer,
+            " NOT NULL, apart ",
+            $integer,
+            " NOT NULL, done ",
+            $integer,
+            " NOT NULL, fault TEXT);
+        CREATE TABLE card_exception (at ",
+            $integer,
+            " NOT NULL, file TEXT NOT NULL,
+          reference TEXT NOT NULL, amount ",
+            $integer,
+            " NOT NULL, why TEXT NOT NULL);
+        CREATE INDEX card_exception_at ON card_exception (at);"
+        )
+    };
+}
+
+/// What is paid is matched with the host's settlement files.
+const SETTLEMENTS: Migration = Migration {
+    owner: "card",
+    version: 2,
+    name: "settlements",
+    sqlite: settlements!("INTEGER"),
+    postgres: settlements!("BIGINT"),
+};
+
+const INSTRUCTIONS: Migration = Migration {
     owner: "card",
     version: 1,
     name: "instructions",
@@ -69,7 +120,7 @@ pub static MIGRATIONS: &[Migration] = &[Migration {
         CREATE TABLE card_lease (name TEXT PRIMARY KEY, epoch BIGINT NOT NULL,
           expires BIGINT NOT NULL, number BIGINT NOT NULL);
         INSERT INTO card_lease (name, epoch, expires, number) VALUES ('card', 0, 0, 0);",
-}];
+};
 
 /// The columns of an instruction, in the order in which [`instruction`] reads them.
 const COLUMNS: &[&str] = &[

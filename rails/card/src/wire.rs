@@ -1,5 +1,7 @@
 //! Instructions as ISO 8583 messages and answers as words: pure, both ways.
 
+mod settlement;
+
 use contracts::payment_methods::RevealedMethod;
 use iso8583::{
     Expiry, Message, Moment, Pan, Stan,
@@ -10,6 +12,10 @@ use iso8583::{
 use uuid::Uuid;
 
 use crate::domain::{Instruction, Key, News, Word};
+
+pub use settlement::{
+    BYTES_MOST as SETTLEMENT_BYTES_MOST, Line, Settlements, read as read_settlements,
+};
 
 /// Trace numbers of one terminal: 1 to this.
 const STANS: i64 = 999_999;
@@ -192,7 +198,7 @@ pub(crate) fn retrieval_reference(number: i64) -> String {
 }
 
 /// The transfer and the operation, as the host gives them back (field 63).
-fn reference(key: Key) -> String {
+pub(crate) fn reference(key: Key) -> String {
     format!("{}-{}", key.transfer.0.simple(), key.leg)
 }
 

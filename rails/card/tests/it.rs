@@ -28,6 +28,7 @@ use runtime::{
     Settings, Tier, Work,
 };
 use sandbox::{Fault as Wrong, Limit, Pace, Sandbox, State, Timings};
+use store::{Sql, Tx};
 
 type Outcomes = Arc<Mutex<Vec<RailOutcome>>>;
 
@@ -326,6 +327,28 @@ impl Up {
         };
         part.exchanges.into_iter().map(line).collect()
     }
+    /// The settlement files: lines applied, and whether it is done.
+    fn files(&self) -> Vec<(i64, bool)> {
+        static FILES: Sql = Sql::new("SELECT applied, done FROM card_settlement ORDER BY at");
+        let read = |tx: &mut Tx<'_>| tx.query(&FILES, &[], |row| Ok((row.int(0)?, row.bool(1)?)));
+        self.runtime.block_on(self.running.platform.read(read)).unwrap()
+    }
+    /// What of settlement files is for a person: why, and whose.
+    fn apart(&self) -> Vec<(String, String)> {
+        static APART: Sql = Sql::new("SELECT why, reference FROM card_exception ORDER BY at");
+        let read = |tx: &mut Tx<'_>| {
+            tx.query(&APART, &[], |row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned())))
+        };
+        self.runtime.block_on(self.running.platform.read(read)).unwrap()
+    }
+    /// Waits until so many settlement files are done with.
+    fn until_files(&self, count: usize) {
+        let began = tokio::time::Instant::now();
+        while self.files().iter().filter(|(_, done)| *done).count() < count {
+            assert!(began.elapsed() < SOON, "{:?}, not {count}", self.files());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
     /// Every task dies where it stands; what the writer had been given is written, nothing more.
     fn crash(self) {
         self.runtime.shutdown_timeout(Duration::from_secs(5));
@@ -543,6 +566,177 @@ fn every_fault_ends_as_the_host_has_it() {
         assert_eq!(end.state, RailState::Accepted, "{fault:?}");
         world.agrees(after);
     }
+    up.crash();
+}
+
+#[test]
+fn a_reversal_that_the_host_forgot_is_found_by_its_settlement_file_and_repeated() {
+    let world = World::new();
+    let settlements = Some(world.sandbox().card_settlements.clone());
+    let up = world.up_with(Config { settlements, ..world.config() });
+    let [paid, lost] = [world.transfer(), world.transfer()];
+    world.fault(Wrong::ForgetReversals, Limit::Count(1));
+    up.reserve(paid, 4_200);
+    // Approved and booked; the answer is lost, and then the reversal forgotten.
+    up.reserve(lost, 779_700);
+    assert_eq!(world.ended(paid, SOON).state, RailState::Accepted);
+    assert_eq!(world.ended(lost, SOON).state, RailState::Rejected);
+    let theirs = world.books()[&lost.to_string()].0;
+    assert!(in_force(theirs), "failed, yet paid: {theirs:?}");
+    let began = tokio::time::Instant::now();
+    while in_force(world.books()[&lost.to_string()].0) {
+        assert!(began.elapsed() < SOON, "nobody takes it back");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let why = "the host has in force what has failed: it is taken back";
+    assert_eq!(up.apart(), [(why.to_owned(), format!("{}-0", lost.0.simple()))]);
+    let told = world.outcomes_of(lost);
+    assert!(told.iter().all(|outcome| outcome.state == RailState::Rejected), "{told:?}");
+    let lines = up.exchanges(lost).join("; ");
+    assert!(lines.ends_with("card>card-host 0401 answered; card-host>card 0410 00"), "{lines}");
+    up.crash();
+}
+
+/// A folder of settlement files that the test writes, from what the sandbox's host has settled.
+struct Files {
+    folder: tempfile::TempDir,
+    lines: Vec<String>,
+}
+
+impl Files {
+    /// All payments of a world, once the host has settled so many.
+    fn of(world: &World, count: usize) -> Self {
+        let began = tokio::time::Instant::now();
+        loop {
+            let mut names: Vec<_> = std::fs::read_dir(&world.sandbox().card_settlements)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.extension().is_some_and(|end| end == "csv"))
+                .collect();
+            names.sort();
+            let texts = names.iter().map(|name| std::fs::read_to_string(name).unwrap());
+            let all: String = texts.collect();
+            let settled = all.lines().filter(|line| line.starts_with('D'));
+            let lines: Vec<String> = settled.map(str::to_owned).collect();
+            if lines.len() >= count {
+                return Self { folder: tempfile::tempdir().unwrap(), lines };
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "{} of {count}", lines.len());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    fn text(lines: &[String]) -> String {
+        let sum: i64 =
+            lines.iter().map(|line| line.split(',').nth(6).unwrap().parse::<i64>().unwrap()).sum();
+        let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let head = "H,1,1970-01-01T00:00:00.000Z,2100-01-01T00:00:00.000Z";
+        format!("{head}\n{body}T,{},{sum},0,0\n", lines.len())
+    }
+    fn put(&self, name: &str, text: &str) {
+        let part = self.folder.path().join("part");
+        std::fs::write(&part, text).unwrap();
+        std::fs::rename(part, self.folder.path().join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_file_with_one_in_a_hundred_wrong_sets_exactly_those_apart() {
+    let world = World::new();
+    let up = world.up();
+    let all: Vec<TransferId> = (0..1_200).map(|_| world.transfer()).collect();
+    for transfer in &all {
+        up.reserve(*transfer, 4_200);
+    }
+    for transfer in &all {
+        assert_eq!(world.ended(*transfer, Duration::from_secs(30)).state, RailState::Accepted);
+    }
+    let files = Files::of(&world, all.len());
+    up.crash();
+    let mut lines = files.lines.clone();
+    lines.sort();
+    // Four of each kind: not there, another amount, another trace number, of nobody, twice.
+    lines.drain(..4);
+    for line in &mut lines[..4] {
+        *line = line.replace(",4200,", ",4201,");
+    }
+    for line in &mut lines[4..8] {
+        let mut fields: Vec<String> = line.split(',').map(str::to_owned).collect();
+        fields[2] = format!("{:06}", (fields[2].parse::<u32>().unwrap() + 7) % 1_000_000);
+        *line = fields.join(",");
+    }
+    for number in 0..4 {
+        let named = format!("{number:032x}-0");
+        lines
+            .push(format!("D,R0000000000{number},000001,1124153336,NOBODY01,000000,9,840,{named}"));
+    }
+    let twice: Vec<String> = lines[100..104].to_vec();
+    lines.extend(twice);
+    files.put("day.csv", &Files::text(&lines));
+    let settlements = Some(files.folder.path().to_owned());
+    let up = world.up_with(Config { settlements: settlements.clone(), ..world.config() });
+    up.until_files(1);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (why, _) in up.apart() {
+        *counts.entry(why).or_default() += 1;
+    }
+    let expected = [
+        ("another amount or currency than ours", 4),
+        ("it is about another message than ours", 4),
+        ("it was settled before", 4),
+        ("no payment of ours has this reference", 4),
+        // Four that are not there, and four whose line is about another message.
+        ("paid by the host's answer, and in no settlement file", 8),
+    ];
+    assert_eq!(counts, expected.map(|(why, count)| (why.to_owned(), count)).into());
+    // The same bytes under another name, the same time with other bytes, half a file, and after a
+    // crash all of them again: nothing more.
+    files.put("again.csv", &Files::text(&lines));
+    files.put("other.csv", &Files::text(&lines[..10]));
+    let half = Files::text(&lines);
+    files.put("half.csv", &half[..half.len() / 2]);
+    up.until_files(3);
+    up.crash();
+    let up = world.up_with(Config { settlements, ..world.config() });
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert_eq!(up.files(), [(1_204, true), (0, true), (0, true)], "two are set aside");
+    assert_eq!(up.apart().len(), 24);
+    up.crash();
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_file_goes_on_where_it_was() {
+    let world = World::new();
+    let up = world.up();
+    let all: Vec<TransferId> = (0..3_000).map(|_| world.transfer()).collect();
+    for transfer in &all {
+        up.reserve(*transfer, 4_200);
+    }
+    for transfer in &all {
+        assert_eq!(world.ended(*transfer, Duration::from_secs(30)).state, RailState::Accepted);
+    }
+    let files = Files::of(&world, all.len());
+    up.crash();
+    let settlements = Some(files.folder.path().to_owned());
+    files.put("day.csv", &Files::text(&files.lines));
+    // Killed again and again, each time a little later.
+    let mut parts = BTreeSet::new();
+    for millis in 1..200 {
+        let config = Config { settlements: settlements.clone(), ..world.config() };
+        let up = world.up_with(config);
+        std::thread::sleep(Duration::from_millis(millis));
+        up.crash();
+        let up = world.up();
+        let files = up.files();
+        up.crash();
+        parts.extend(files.iter().map(|(applied, _)| *applied));
+        if files == [(3_000, true)] {
+            break;
+        }
+    }
+    assert!(parts.len() > 1, "it was never killed in the middle: {parts:?}");
+    let up = world.up();
+    assert_eq!(up.files(), [(3_000, true)]);
+    assert_eq!(up.apart(), []);
     up.crash();
 }
 

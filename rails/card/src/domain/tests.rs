@@ -170,9 +170,78 @@ fn only_what_is_in_the_queue_is_claimed_and_cancelled() {
     let mut one = at(State::Ready, Direction::In);
     one.claim(claiming);
     assert_eq!((one.attempt, one.epoch, one.number, one.due), (3, 3, 9, 500));
-    assert_eq!(State::from_number(8), None);
+    assert_eq!(State::from_number(10), None);
     assert_eq!(cancel(None), Cancel::Bury);
     assert_eq!(reserve(None), Reserve::Queue);
     assert_eq!(reserve(Some(State::Tombstone)), Reserve::Cancel);
     assert_eq!(reserve(Some(State::Rejected)), Reserve::AlreadyDone);
+}
+
+/// `line | Ready | Sending | Reversing | Confirmed | Accepted | Rejected | Canceled | Tombstone |
+/// Settled | Unsettled`: the state then; `!` where a person is told, `+` where it is accepted by it.
+const SETTLEMENTS: &str = "
+settled         | Ready! | Sending  | Reversing  | Settled+   | Settled    | Reversing! | Canceled! | Tombstone! | Settled! | Settled
+settled-other   | Ready! | Sending! | Reversing! | Confirmed! | Accepted!  | Rejected!  | Canceled! | Tombstone! | Settled! | Unsettled!
+settled-amount  | Ready! | Sending! | Reversing! | Confirmed! | Unsettled! | Rejected!  | Canceled! | Tombstone! | Settled! | Unsettled!
+taken-back      | Ready! | Sending  | Reversing  | Confirmed! | Accepted!  | Rejected   | Canceled! | Tombstone! | Settled! | Unsettled!
+back-other      | Ready! | Sending! | Reversing! | Confirmed! | Accepted!  | Rejected!  | Canceled! | Tombstone! | Settled! | Unsettled!
+";
+
+#[test]
+fn every_state_with_every_line_of_a_settlement_file() {
+    for line in SETTLEMENTS.lines().filter(|line| !line.is_empty()) {
+        let mut cells = line.split('|').map(str::trim);
+        let name = cells.next().unwrap();
+        let (says, fits) = match name {
+            "settled" => (Says::Settled, Fits::Whole),
+            "settled-other" => (Says::Settled, Fits::OtherMessage),
+            "settled-amount" => (Says::Settled, Fits::OtherAmount),
+            "taken-back" => (Says::TakenBack, Fits::Whole),
+            _ => (Says::TakenBack, Fits::OtherMessage),
+        };
+        let found: Vec<String> = State::ALL
+            .into_iter()
+            .map(|state| {
+                let mut instruction = at(state, Direction::In);
+                let mark = match instruction.settle(says, fits, TIMES) {
+                    Matching::Matched(None) | Matching::UnderWay => "",
+                    Matching::Matched(Some(outcome)) => {
+                        assert_eq!(
+                            (outcome.state, outcome.stage),
+                            (RailState::Accepted, "completed")
+                        );
+                        "+"
+                    }
+                    Matching::TakeBack(_) | Matching::Apart(_) => "!",
+                };
+                format!("{:?}{mark}", instruction.state)
+            })
+            .collect();
+        let cells: Vec<&str> = cells.collect();
+        assert_eq!(found, cells, "{name}");
+    }
+}
+
+#[test]
+fn what_is_paid_and_in_no_file_is_missed_once() {
+    for state in State::ALL {
+        let mut instruction = at(state, Direction::In);
+        assert_eq!(instruction.miss(), state == State::Accepted);
+        assert!(!instruction.miss());
+        assert_eq!(instruction.state.is_paid(), state.is_paid());
+    }
+}
+
+#[test]
+fn what_the_host_forgot_is_reversed_again_at_once_and_fails_as_before() {
+    let mut one = Instruction { reversal: 9, ..at(State::Rejected, Direction::In) };
+    assert!(matches!(one.settle(Says::Settled, Fits::Whole, TIMES), Matching::TakeBack(_)));
+    assert_eq!(one.due, TIMES.now);
+    let claiming = Claiming { epoch: 1, number: 12, created: 3_000, deadline: 4_000 };
+    assert!(one.claim_reversal(claiming));
+    assert_eq!((one.reversal, one.reversals), (9, 2), "the same reversal, repeated");
+    let Decision::Done { outcome: Some(outcome), .. } = one.hear(&News::Reversed, TIMES) else {
+        panic!("it has failed again");
+    };
+    assert_eq!((one.state, outcome.state), (State::Rejected, RailState::Rejected));
 }

@@ -2,7 +2,7 @@
 
 use contracts::{
     Timestamp,
-    operations::{RailCircuit, RailConnection, RailQueue, RailWaiting},
+    operations::{RailCircuit, RailConnection, RailFile, RailQueue, RailWaiting},
 };
 use runtime::{Connects, Platform};
 use store::Tx;
@@ -15,6 +15,8 @@ use crate::{
 
 /// Instructions that are listed.
 const LISTED_MOST: usize = 50;
+/// Settlement files that are listed.
+const FILES_MOST: i64 = 20;
 
 impl Connects for Card {
     fn connection(
@@ -60,8 +62,25 @@ impl Connects for Card {
             waiting: open.iter().map(|one| waiting(one, is_up, silent.is_some())).collect(),
             last_sent_on: None,
             last_looked_on: None,
-            files: Vec::new(),
+            files: tables::list_newest_files(tx, FILES_MOST)?.into_iter().map(received).collect(),
         })
+    }
+}
+
+fn received(file: tables::File) -> RailFile {
+    let state = if file.fault.is_some() { "set-aside" } else { "taken-in" };
+    let reason = match (file.fault, file.apart) {
+        (Some(fault), _) => Some(fault),
+        (None, 0) => None,
+        (None, apart) => Some(format!("{apart} of what it says, or does not, is for a person")),
+    };
+    RailFile {
+        name: file.name,
+        direction: "received".to_owned(),
+        state: state.to_owned(),
+        at: file.at,
+        entries: u64::try_from(file.applied).unwrap_or(0),
+        reason,
     }
 }
 

@@ -68,9 +68,9 @@ pub fn verify(tx: &mut Tx<'_>) -> Result<(Vec<Instructed>, Vec<String>)> {
             leg: one.key.leg,
             amount: one.amount,
             standing: match one.state {
-                State::Accepted | State::Confirmed => Standing::Paid,
-                State::Rejected | State::Canceled | State::Tombstone => Standing::Unpaid,
-                State::Ready | State::Sending | State::Reversing => Standing::Open,
+                state if state.is_paid() => Standing::Paid,
+                state if state.is_final() => Standing::Unpaid,
+                _ => Standing::Open,
             },
         }));
     }

@@ -1,6 +1,6 @@
 //! Cards: every row of the sandbox's table and every fault, in both directions, with exact balances.
 
-use end_to_end::{Api, Process};
+use end_to_end::{Api, Process, in_force};
 use serde_json::{Value, json};
 
 /// A card pays into the platform's wallet; the transfer once final.
@@ -14,12 +14,7 @@ async fn books_agree(api: &Api, transfers: &[Value]) {
     let books = api.books().await;
     for transfer in transfers {
         let id = transfer["transferID"].as_str().unwrap();
-        let in_force = |row: &&Value| {
-            let state = row["state"].as_str().unwrap();
-            row["transferID"] == id && ["approved", "settled"].contains(&state)
-        };
-        let paid: i64 =
-            books.iter().filter(in_force).map(|row| row["amount"].as_i64().unwrap()).sum();
+        let paid: i64 = in_force(&books, id).iter().sum();
         let expected = match transfer["status"].as_str().unwrap() {
             "completed" => transfer["amount"]["value"].as_i64().unwrap(),
             _ => 0,
@@ -123,6 +118,37 @@ async fn every_fault_ends_with_equal_books() {
     }
     books_agree(&api, &done).await;
     assert_eq!(collect(&api, 400).await["status"], "completed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reversal_that_the_host_forgot_is_found_by_its_settlement_file() {
+    let process = Process::start().await;
+    let api = process.api();
+    let had = api.balance(api.account()).await;
+    let body = json!({ "rail": "card", "fault": "forget-reversals", "count": 1 });
+    assert_eq!(api.post("/sandbox/faults", &body).await.status, 200);
+    // Approved and booked, the answer lost; then reversed, and that forgotten.
+    let transfer = collect(&api, 77_9700).await;
+    assert_eq!(transfer["status"], "failed", "{transfer}");
+    let id = transfer["transferID"].as_str().unwrap();
+    assert_eq!(in_force(&api.books().await, id), [77_9700], "the host has it in force");
+    let began = tokio::time::Instant::now();
+    while !in_force(&api.books().await, id).is_empty() {
+        assert!(began.elapsed().as_secs() < 20, "nobody takes it back");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let exceptions = api.get("/operations/card/exceptions").await.json();
+    let [one] = exceptions.as_array().unwrap().as_slice() else { panic!("{exceptions}") };
+    assert_eq!(one["amount"], 77_9700, "{one}");
+    assert_eq!(one["reference"], format!("{}-0", id.replace('-', "")), "{one}");
+    let rails = api.get("/operations/rails").await.json();
+    let card = rails.as_array().unwrap().iter().find(|rail| rail["name"] == "card").unwrap();
+    assert_eq!(card["files"][0]["name"], one["about"], "{card}");
+    assert!(card["files"][0]["reason"].is_string(), "{card}");
+    // It failed once, and no money moved.
+    assert_eq!(api.transfer_now(id).await["status"], "failed");
+    assert_eq!(api.balance(api.account()).await, had);
+    books_agree(&api, &[transfer]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
