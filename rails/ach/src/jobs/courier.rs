@@ -121,6 +121,12 @@ impl Courier {
                     self.sessions.succeeded();
                     self.ach.link.set_retry(None);
                     self.ach.link.note(|seen| {
+                        if seen.failures > 0 {
+                            tracing::info!(
+                                attempts = seen.failures,
+                                "ach: the bank is there again"
+                            );
+                        }
                         (seen.connected, seen.failures, seen.why) = (true, 0, None);
                     });
                 }
@@ -181,16 +187,18 @@ impl Courier {
                 tracing::error!(shown, "ach: a person must look: the bank's host key is not ours");
                 self.sessions.failed_for_long(now);
             }
-            trouble => {
-                tracing::warn!(%trouble, "ach: the bank is away");
-                self.sessions.failed(now, now);
-            }
+            _ => self.sessions.failed(now, now),
         }
         self.ach.link.set_retry(self.sessions.until(now));
         self.ach.link.note(|seen| {
             seen.connected = false;
             seen.failures = seen.failures.saturating_add(1);
-            seen.why = Some(trouble.to_string());
+            let why = trouble.to_string();
+            // Once for each reason: it is tried every few seconds, for hours if need be.
+            if seen.why.as_ref() != Some(&why) {
+                tracing::warn!(why, "ach: the bank is away, and is tried until it is there");
+            }
+            seen.why = Some(why);
         });
     }
 }
