@@ -313,7 +313,8 @@ pub enum Mix {
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "Example:
   switchyard bench --transfers 100000 --concurrency 64
-  switchyard bench --open-loop 60000 --for 10")]
+  switchyard bench --open-loop 60000 --for 10
+  switchyard bench --outage 60")]
 pub struct Bench {
     /// How many transfers
     #[arg(long, env = "SWITCHYARD_TRANSFERS", default_value_t = 100_000, value_name = "N",
@@ -354,6 +355,12 @@ pub struct Bench {
     #[arg(long = "for", env = "SWITCHYARD_FOR", default_value_t = 10, value_name = "SECONDS",
         requires = "open_loop", value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub seconds: u32,
+    /// Instead: what wallets and RTP notice while the card host hangs and the bank's SFTP server is
+    /// gone for so many seconds
+    #[arg(long, env = "SWITCHYARD_OUTAGE", value_name = "SECONDS",
+        conflicts_with_all = ["open_loop", "hot"],
+        value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub outage: Option<u32>,
     /// Do not end with `verify`
     #[arg(long, env = "SWITCHYARD_NO_VERIFY")]
     pub no_verify: bool,

@@ -1,6 +1,6 @@
 //! The figures of a measurement and how they are printed.
 
-use std::{fs::File, io::Write, path::Path};
+use std::{fs::File, io::Write, path::Path, time::Duration};
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -36,19 +36,35 @@ pub struct Disk {
 
 /// Measures the disk under a folder: 4 KiB and an fdatasync, so many times.
 pub fn probe(folder: &Path, times: usize) -> Outcome<Disk> {
+    let mut left = times;
+    let mut micros = probe_until(folder, Duration::ZERO, || {
+        left = left.saturating_sub(1);
+        left == 0
+    })?;
+    micros.sort_unstable();
+    let at = |share: usize| u64::from(micros[micros.len() * share / 100]);
+    Ok(Disk { p50: at(50), p99: at(99) })
+}
+
+/// The same again and again with a pause between, until it is enough; each in microseconds.
+pub fn probe_until(
+    folder: &Path,
+    pause: Duration,
+    mut is_enough: impl FnMut() -> bool,
+) -> Outcome<Vec<u32>> {
     let path = folder.join("fdatasync.probe");
     let mut file = File::create(&path).context(path.display())?;
-    let mut micros = Vec::with_capacity(times);
-    for _ in 0..times {
+    let mut micros = Vec::new();
+    while micros.is_empty() || !is_enough() {
         let begin = Instant::now();
         file.write_all(&[7; 4096]).context(path.display())?;
         file.sync_data().context(path.display())?;
-        micros.push(u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX));
+        micros.push(u32::try_from(begin.elapsed().as_micros()).unwrap_or(u32::MAX));
+        std::thread::sleep(pause);
     }
     drop(file);
     std::fs::remove_file(&path).context(path.display())?;
-    micros.sort_unstable();
-    Ok(Disk { p50: micros[times / 2], p99: micros[times * 99 / 100] })
+    Ok(micros)
 }
 
 /// The result, in the shape that scripts rely on (additions only).

@@ -1,5 +1,7 @@
 //! `bench`: a fresh platform as a child process on a real disk, measured over real HTTP.
 
+mod outage;
+
 use std::{io::IsTerminal, path::PathBuf, process::Stdio, time::Duration};
 
 use contracts::Timestamp;
@@ -24,6 +26,8 @@ use crate::{
 const SAMPLE: u64 = 1_000;
 /// How often the disk's own fdatasync is measured.
 const PROBES: usize = 300;
+/// Every kind of transfer.
+const ALL: &[Mix] = &[Mix::Wallet, Mix::Rtp, Mix::Card, Mix::Ach];
 /// How long everything accepted may take to become final.
 const DRAIN_SECONDS_MOST: u64 = 300;
 
@@ -35,24 +39,33 @@ pub fn run(arguments: &Bench) -> Outcome {
     let tokio = super::alone()?;
     let data = folder.path().join("data");
     let mixes: &[Mix] = match arguments.mix {
-        Mix::All => &[Mix::Wallet, Mix::Rtp, Mix::Card, Mix::Ach],
+        _ if arguments.outage.is_some() => ALL,
+        Mix::All => ALL,
         Mix::Wallet => &[Mix::Wallet],
         Mix::Rtp => &[Mix::Rtp],
         Mix::Card => &[Mix::Card],
         Mix::Ach => &[Mix::Ach],
     };
     let database = arguments.database.as_deref();
-    let (mut reports, platform) = tokio.block_on(async {
+    let (mut measured, platform) = tokio.block_on(async {
         let platform = Platform::start(data, database).await?;
         let bar = progress(u64::from(arguments.wallets), "wallets");
         let step = |done| bar.set_position(done);
         let wallets = money::wallets(&platform.credentials, arguments.wallets, mixes, step).await?;
         bar.finish_and_clear();
-        let mut reports = Vec::new();
-        for mix in mixes {
-            reports.push(measure(arguments, *mix, &platform, &wallets, disk).await?);
-        }
-        Ok::<_, Failure>((reports, platform))
+        let measured = match arguments.outage {
+            Some(seconds) => {
+                Measured::Outage(outage::measure(arguments, seconds, &platform, &wallets).await?)
+            }
+            None => {
+                let mut reports = Vec::new();
+                for mix in mixes {
+                    reports.push(measure(arguments, *mix, &platform, &wallets, disk).await?);
+                }
+                Measured::Mixes(reports)
+            }
+        };
+        Ok::<_, Failure>((measured, platform))
     })?;
     let data = platform.data.clone();
     tokio.block_on(platform.stop())?;
@@ -60,16 +73,34 @@ pub fn run(arguments: &Bench) -> Outcome {
     if arguments.keep {
         eprintln!("kept: {}", folder.keep().display());
     }
-    for report in &mut reports {
-        report.verified = verified;
-        let text = if arguments.json {
-            serde_json::to_string(report).expect("a report is plain data") + "\n"
-        } else {
-            report.text()
-        };
-        super::print(&text);
+    match &mut measured {
+        Measured::Outage(report) => {
+            report.verified = verified;
+            print(arguments, report, outage::Report::text);
+        }
+        Measured::Mixes(reports) => {
+            for report in reports {
+                report.verified = verified;
+                print(arguments, report, Report::text);
+            }
+        }
     }
     if verified == Some(false) { Err(Failure::Wrong) } else { Ok(()) }
+}
+
+/// What was measured.
+enum Measured {
+    Mixes(Vec<Report>),
+    Outage(outage::Report),
+}
+
+fn print<R: serde::Serialize>(arguments: &Bench, report: &R, text: fn(&R) -> String) {
+    let text = if arguments.json {
+        serde_json::to_string(report).expect("a report is plain data") + "\n"
+    } else {
+        text(report)
+    };
+    super::print(&text);
 }
 
 /// A new folder on a real disk.
