@@ -4,7 +4,9 @@
 mod api;
 mod canaries;
 mod process;
+mod traced;
 
 pub use api::{Api, Reply, in_force, key};
 pub use canaries::{Canaries, Found, distinct};
 pub use process::Process;
+pub use traced::Traced;

@@ -131,6 +131,21 @@ impl Process {
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
     }
+    /// Waits until something else has killed it, at most so long; kills it otherwise. Whether it was
+    /// something else.
+    pub async fn killed(&mut self, most: Duration) -> bool {
+        let begun = tokio::time::Instant::now();
+        let child = self.child.as_mut().expect("it runs");
+        while child.try_wait().expect("its state is known").is_none() {
+            if begun.elapsed() > most {
+                self.kill();
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        self.child = None;
+        true
+    }
     /// SIGTERM, and how it ended.
     pub fn stop(&mut self) -> std::process::ExitStatus {
         let mut child = self.child.take().expect("it runs");

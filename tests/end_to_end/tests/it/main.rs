@@ -36,6 +36,7 @@ mod dead_letters;
 mod idempotency;
 mod invariants;
 mod micro_deposits;
+mod points;
 mod refunds;
 mod rtp;
 mod shape;
