@@ -51,6 +51,10 @@ impl Routes {
         let mut response = if is_own(request.uri().path()) {
             let (parts, body) = request.into_parts();
             self.own(&parts, body).await.unwrap_or_else(|refusal| runtime::refused(&refusal))
+        } else if !is_read(request.method())
+            && let Err(refusal) = self.platform.admits()
+        {
+            runtime::refused(&refusal)
         } else {
             self.public.clone().oneshot(request).await?
         };
@@ -62,7 +66,7 @@ impl Routes {
     }
 
     async fn own(&self, parts: &Parts, body: Incoming) -> Result<Response<HttpBody>, Refusal> {
-        let get = parts.method == Method::GET || parts.method == Method::HEAD;
+        let get = is_read(&parts.method);
         let post = parts.method == Method::POST;
         match parts.uri.path() {
             "/health/live" if get => Ok(runtime::replied(&json!({ "status": "live" }))),
@@ -91,6 +95,11 @@ impl Routes {
             Err(Refusal::new(Code::Forbidden, "this needs an operator's key"))
         }
     }
+}
+
+/// Whether a request changes nothing, by its method.
+fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
 }
 
 /// Whether a path belongs to the process; everything else is the services'.

@@ -89,15 +89,16 @@ impl Admission {
     pub fn disk(&self, full: bool) {
         self.disk_full.store(full, Relaxed);
     }
-    /// Refuses where one more write cannot be taken now; `Retry-After` says when it can.
-    pub fn admit(&self) -> Result<(), Refusal> {
-        let refusal = self.refusal();
+    /// Refuses where one more write cannot be taken now; `Retry-After` says when it can. `turns` are
+    /// given a second where the line for them does not empty.
+    pub fn admit(&self, turns: Option<u64>) -> Result<(), Refusal> {
+        let refusal = self.refusal(turns);
         if refusal.is_some() {
             self.refused.fetch_add(1, Relaxed);
         }
         refusal.map_or(Ok(()), Err)
     }
-    fn refusal(&self) -> Option<Refusal> {
+    fn refusal(&self, turns: Option<u64>) -> Option<Refusal> {
         if self.disk_full.load(Relaxed) {
             let refusal = Refusal::new(Code::Unavailable, "the disk is nearly full");
             return Some(refusal.retry_after(10));
@@ -111,8 +112,10 @@ impl Admission {
         }
         let waiting = (self.in_line() + self.waiting()) as u64;
         let rate = self.rate.load(Relaxed);
+        // The writer may be fast, and the threads that serve requests busy with refusing.
+        let slower = turns.map_or(rate, |turns| turns.min(rate));
         let millis = u64::try_from(WAIT_MOST.as_millis()).unwrap_or(u64::MAX);
-        let fits = (rate.saturating_mul(millis) / 1_000).max(WAITING_LEAST as u64);
+        let fits = (slower.saturating_mul(millis) / 1_000).max(WAITING_LEAST as u64);
         if waiting < fits.min(self.most as u64) {
             return None;
         }
@@ -149,7 +152,7 @@ mod tests {
         (0..count).for_each(|_| admission.enters());
     }
     fn code(admission: &Admission) -> Option<(Code, Option<u32>)> {
-        let refusal = admission.admit().err()?;
+        let refusal = admission.admit(None).err()?;
         Some((refusal.code, refusal.retry_after_seconds))
     }
 
@@ -179,6 +182,20 @@ mod tests {
         (0..100).for_each(|_| admission.committed(1_000, Duration::from_millis(1)));
         enter(&admission, 4_096);
         assert_eq!(code(&admission), Some((Code::Busy, Some(1))));
+    }
+
+    #[test]
+    fn what_waits_follows_the_turns_where_they_are_slower() {
+        let admission = Admission::new(4_096);
+        // 40,000 commits a second, and 20,000 turns: 1,500 are through in time, one more is not.
+        admission.committed(400, Duration::from_millis(10));
+        let line: Vec<_> = (0..1_500).map(|_| admission.lines_up()).collect();
+        assert!(admission.admit(None).is_ok());
+        assert!(admission.admit(Some(20_014)).is_ok());
+        assert_eq!(admission.admit(Some(20_000)).unwrap_err().code, Code::Busy);
+        drop(line);
+        let _line: Vec<_> = (0..1_023).map(|_| admission.lines_up()).collect();
+        assert!(admission.admit(Some(1)).is_ok(), "so many may always wait");
     }
 
     #[test]

@@ -129,9 +129,15 @@ impl Platform {
     pub fn is_writing(&self) -> bool {
         !self.inner.signal.has_ended()
     }
-    /// Refuses a new write where our own processing is behind; else returns when it is its turn.
+    /// Refuses a new write where our own processing is behind. To be asked before anything of it is
+    /// looked at: what is refused then costs least.
+    pub fn admits(&self) -> Result<(), Refusal> {
+        let turns = &self.inner.turns;
+        self.inner.admission.admit(turns.rate()).inspect_err(|_| turns.refused())
+    }
+    /// The same; else returns when it is its turn.
     pub(crate) async fn admit(&self) -> Result<(), Refusal> {
-        self.inner.admission.admit().inspect_err(|_| self.inner.turns.refused())?;
+        self.admits()?;
         let _in_line = self.inner.admission.lines_up();
         self.inner.turns.take().await;
         Ok(())
@@ -423,7 +429,7 @@ pub fn start(
             inboxes,
             signal: Arc::clone(&signal),
             admission: Arc::clone(&admission),
-            turns: Arc::default(),
+            turns: Arc::new(Turns::new(monotonic.clone())),
             metrics: Arc::clone(&metrics),
             repairs: Arc::default(),
             since: Since::default(),

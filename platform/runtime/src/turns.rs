@@ -2,21 +2,34 @@
 //! turn yet waits here, where it is counted, and not unseen in a socket: so the next write can be
 //! refused at once, however much is to be done for those before it.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::clock::Monotonic;
+
 /// Writes that get a turn in one round; a round is one pass over all that is ready to run.
 const A_ROUND: usize = 16;
 /// For so many refused in a round one more gets a turn: a round that is long for its refusals
-/// would else leave no time for the work.
-const REFUSED_FOR_ONE: usize = 32;
+/// would else leave no time for the work. A refusal costs a third of a write, so the work keeps a
+/// quarter of the time at least, however fast those who were refused come again.
+const REFUSED_FOR_ONE: usize = 8;
+/// How long turns are counted for the rate of a line that does not empty.
+const COUNTED_MICROS: u64 = 20_000;
 
 /// The line in which writes wait for their turn, first come, first served.
-#[derive(Default)]
 pub(crate) struct Turns {
     line: Mutex<Line>,
+    /// Turns given a second while the line does not empty; 0 where it does.
+    rate: AtomicU64,
+    monotonic: Monotonic,
 }
 
 #[derive(Default)]
@@ -28,9 +41,20 @@ struct Line {
     refused: usize,
     /// Whether a task ends this round.
     goes_on: bool,
+    /// Since when turns are counted, and how many were given since.
+    since: u64,
+    counted: usize,
 }
 
 impl Turns {
+    /// An empty line.
+    pub fn new(monotonic: Monotonic) -> Self {
+        Self { line: Mutex::default(), rate: AtomicU64::new(0), monotonic }
+    }
+    /// How many turns a second are given, where so many wait that the line has not emptied lately.
+    pub fn rate(&self) -> Option<u64> {
+        Some(self.rate.load(Relaxed)).filter(|rate| *rate > 0)
+    }
     /// Waits for a turn; at once where few are worked on in this round.
     pub async fn take(self: &Arc<Self>) {
         let turn = {
@@ -61,8 +85,10 @@ impl Turns {
         let refused = std::mem::take(&mut line.refused);
         if line.given == 0 && line.waiting.is_empty() {
             line.goes_on = false;
+            self.rate.store(0, Relaxed);
             return false;
         }
+        line.counted += line.given;
         line.given = 0;
         let most = A_ROUND + refused / REFUSED_FOR_ONE;
         while line.given < most {
@@ -72,7 +98,19 @@ impl Turns {
                 line.given += 1;
             }
         }
+        self.count(&mut line);
         true
+    }
+    fn count(&self, line: &mut Line) {
+        let now = self.monotonic.micros();
+        let passed = now.saturating_sub(line.since);
+        let emptied = line.waiting.is_empty();
+        if !emptied && passed < COUNTED_MICROS {
+            return;
+        }
+        let rate = (line.counted as u64).saturating_mul(1_000_000) / passed.max(1);
+        self.rate.store(if emptied { 0 } else { rate.max(1) }, Relaxed);
+        (line.since, line.counted) = (now, 0);
     }
 }
 
@@ -88,13 +126,13 @@ async fn rounds(turns: Arc<Turns>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
     #[tokio::test]
     async fn a_round_has_its_number_of_turns_in_order_and_the_line_ends() {
-        let turns = Arc::new(Turns::default());
+        let turns = Arc::new(Turns::new(Monotonic::system()));
         let (order, seen) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
         let tasks: Vec<_> = (0..5 * A_ROUND)
             .map(|number| {
@@ -137,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_round_of_many_refusals_gives_more_turns() {
-        let turns = Arc::new(Turns::default());
+        let turns = Arc::new(Turns::new(Monotonic::system()));
         // Refusals while nothing goes on, as of a full disk, are not made up for.
         (0..REFUSED_FOR_ONE * A_ROUND).for_each(|_| turns.refused());
         assert_eq!(turns.line.lock().refused, 0);
