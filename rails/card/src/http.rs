@@ -399,11 +399,11 @@ impl Answer<GetCardWaiting> for Card {
         let config = &self.config;
         let (reason, expected_on) = match open.state {
             State::Confirmed => ("awaiting-settlement", Some(Timestamp(open.due))),
-            // At the latest: as many as have places are answered or given up in each round.
             State::Ready if self.link.is_silent().is_some() => {
                 // The longest pause between two reversals, and the answer to one.
                 ("rail-unavailable", after(micros(config.reverse_most + config.answer_within)))
             }
+            // At the latest: as many as have places are answered or given up in each round.
             State::Ready if seen.state == "signed-on" => {
                 let rounds = position.unwrap_or(0) / (config.window.max(1) as u64) + 1;
                 let rounds = i64::try_from(rounds).unwrap_or(i64::MAX);

@@ -115,7 +115,7 @@ impl Worker {
             record(&self.platform, Record { key: left.key, news, message: None }).await;
         }
         let next_release = self.release(open.confirmed).await;
-        let none_to_reverse = open.reversing.is_empty();
+        let (none_to_reverse, some_wait) = (open.reversing.is_empty(), !open.ready.is_empty());
         let next_reversal = self.reverse(open.reversing, lease, now).await;
         let next_send = match self.card.link.is_silent() {
             None => self.send(open.ready, lease).await,
@@ -123,7 +123,8 @@ impl Worker {
             Some(_) if none_to_reverse && self.flights.keys().is_empty() => {
                 self.send(open.ready.into_iter().take(1).collect(), lease).await
             }
-            Some(_) => None,
+            // An answer that came too late ends a reversal, and closes no circuit: looked at again.
+            Some(_) => some_wait.then_some(self.card.config.reverse_most),
         };
         let some = [idle, next_release, next_reversal, next_send];
         some.into_iter().flatten().min()

@@ -58,14 +58,22 @@ impl Due {
     }
 }
 
+/// The number of the last file, and until when it goes.
+type Last = (u32, i64);
+
 /// Writes files until the host stops.
 pub(super) async fn run(shared: Arc<Shared>, folder: PathBuf) {
     let mut stop = shared.stop.subscribe();
+    let mut known = None;
     loop {
         let (of, into) = (Arc::clone(&shared), folder.clone());
-        let written = tokio::task::spawn_blocking(move || write(&of, &into)).await;
+        let next = move || match known {
+            None => last(&into),
+            Some(last) => write(&of, &into, last),
+        };
+        let written = tokio::task::spawn_blocking(next).await;
         match written.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(()) => {}
+            Ok(last) => known = Some(last),
             Err(error) => {
                 // What is due is found again in the journal at the next start.
                 tracing::error!(%error, "no settlement file is written any more");
@@ -80,14 +88,13 @@ pub(super) async fn run(shared: Arc<Shared>, folder: PathBuf) {
     }
 }
 
-/// Writes the next file, if anything is in it.
-fn write(shared: &Shared, folder: &Path) -> io::Result<()> {
+/// Writes the next file, if anything is in it; the last one then.
+fn write(shared: &Shared, folder: &Path, (number, from): Last) -> io::Result<Last> {
     let settlement = i64::try_from(shared.timings.settlement.as_micros()).unwrap_or(i64::MAX);
     // File times have milliseconds.
     let until = shared.now().saturating_sub(settlement) / 1_000 * 1_000;
-    let (number, from) = last(folder)?;
     if until < from.saturating_add(settlement) {
-        return Ok(());
+        return Ok((number, from));
     }
     let [approved, taken_back] = shared.desk.take_due(until, until + settlement);
     let read = |key| shared.desk.find(key).ok_or_else(|| io::Error::other("the books are broken"));
@@ -111,7 +118,7 @@ fn write(shared: &Shared, folder: &Path) -> io::Result<()> {
     }
     let [(settled, sum), (back, back_sum)] = totals;
     if lines.is_empty() {
-        return Ok(());
+        return Ok((number, from));
     }
     let text =
         format!("H,1,{},{}\n{lines}T,{settled},{sum},{back},{back_sum}\n", time(from), time(until));
@@ -121,7 +128,8 @@ fn write(shared: &Shared, folder: &Path) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&part, &name)?;
-    File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all()?;
+    Ok((number + 1, until))
 }
 
 fn time(micros: i64) -> String {
@@ -136,8 +144,8 @@ fn line(kind: char, of: &Booking) -> String {
     )
 }
 
-/// The number of the last file, and until when it goes.
-fn last(folder: &Path) -> io::Result<(u32, i64)> {
+/// The last file of an earlier start.
+fn last(folder: &Path) -> io::Result<Last> {
     let mut newest = None;
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
