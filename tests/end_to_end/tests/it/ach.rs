@@ -151,3 +151,71 @@ async fn a_corrected_bank_account_is_used_from_then_on() {
     let exceptions = api.get("/operations/ach/exceptions").await.json();
     assert_eq!(exceptions, json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_ends_with_equal_books() {
+    let process = Process::start().await;
+    let api = process.api();
+    let (mut had, mut all) = (api.balance(api.account()).await, Vec::new());
+    for fault in [
+        "refuse",
+        "hang",
+        "drop-reply",
+        "late-reply",
+        "duplicate-reply",
+        "garbage",
+        "half-open",
+        "close-mid-message",
+        "disk-full",
+        "rename-fails",
+        "partial-upload",
+        "slow",
+    ] {
+        let body = json!({ "rail": "ach", "fault": fault, "count": 1 });
+        assert_eq!(api.post("/sandbox/faults", &body).await.status, 200, "{fault}");
+        let credit = api.transfer(api.wallet(), api.method(1, "ach-credit-standard"), 500).await;
+        let debit = api.transfer(api.method(0, "ach-debit-fund"), api.wallet(), 700).await;
+        for id in [&credit, &debit] {
+            assert_eq!(crate::points::hurried(&api, id).await.as_deref(), Some("completed"));
+        }
+        had += 700 - 500;
+        assert_eq!(api.balance(api.account()).await, had, "{fault}");
+        all.extend([(credit, 500), (debit, 700)]);
+        for (id, cents) in &all {
+            assert_eq!(api.in_force("ach", id).await, [*cents], "{fault}");
+        }
+    }
+    process.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_leg_that_comes_back_late_gives_the_first_back() {
+    let process = Process::start().await;
+    let api = process.api();
+    let had = api.balance(api.account()).await;
+    // Settles, completes, and is returned with R01 one settlement later.
+    let id = api
+        .transfer(api.method(0, "card-payment"), api.method(1, "ach-credit-standard"), 77_9401)
+        .await;
+    let transfer = api.until(&id, |now| now["givenBack"]["status"] == "completed").await;
+    assert_eq!(transfer["status"], "reversed", "{transfer}");
+    assert_eq!(in_force(&api, "ach", &transfer).await, 0, "{transfer}");
+    assert_eq!(in_force(&api, "card", &transfer).await, 2, "a payment and its refund");
+    assert_eq!(api.balance(api.account()).await, had);
+    let accounts = api.get("/ledger/accounts").await.json();
+    let transit = accounts.as_array().unwrap().iter().find(|one| one["name"] == "transit");
+    let transit = transit.unwrap_or_else(|| panic!("{accounts}"));
+    assert_eq!(transit["debitsPosted"], transit["creditsPosted"], "nothing stays in transit");
+    let path = format!("/accounts/{}/transfers/{id}/timeline", api.account());
+    let timeline = api.get(&path).await.json();
+    let exchanges = timeline["exchanges"].as_array().unwrap();
+    for (from, to, name) in [
+        ("card", "card-host", "0100"),
+        ("ach", "bank", "NACHA file"),
+        ("bank", "ach", "return R01"),
+    ] {
+        let is_it = |one: &&Value| one["from"] == from && one["to"] == to && one["name"] == name;
+        assert!(exchanges.iter().any(|one| is_it(&one)), "{from}>{to} {name}: {timeline}");
+    }
+    process.verify();
+}

@@ -42,7 +42,7 @@ impl Road {
 
 /// Windows and settlements come at once: business time moves until the transfer is final, or the
 /// process is gone.
-async fn hurried(api: &Api, id: &str) -> Option<String> {
+pub async fn hurried(api: &Api, id: &str) -> Option<String> {
     for _ in 0..300 {
         let path = format!("/accounts/{}/transfers/{id}", api.account());
         let reply = api.send(api.request("GET".parse().unwrap(), &path)).await.ok()?;
