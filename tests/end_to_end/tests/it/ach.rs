@@ -219,3 +219,25 @@ async fn a_second_leg_that_comes_back_late_gives_the_first_back() {
     }
     process.verify();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_9600_later_ones_wait_and_complete() {
+    let process = Process::start().await;
+    let api = process.api();
+    let had = api.balance(api.account()).await;
+    let credit =
+        async |value| api.transfer(api.wallet(), api.method(1, "ach-credit-standard"), value).await;
+    let first = credit(77_9600).await;
+    // The bank took its file, and then nobody reaches it for a while.
+    api.until(&first, |now| now["waiting"]["reason"] == "awaiting-settlement").await;
+    let second = credit(500).await;
+    let away = |now: &Value| now["waiting"]["reason"] == "rail-unavailable";
+    api.until(&second, away).await;
+    for (id, value) in [(&first, 77_9600), (&second, 500)] {
+        let transfer = api.settled(id).await;
+        assert_eq!(transfer["status"], "completed", "{transfer}");
+        assert_eq!(api.in_force("ach", id).await, [value]);
+    }
+    assert_eq!(api.balance(api.account()).await, had - 77_9600 - 500);
+    process.verify();
+}
