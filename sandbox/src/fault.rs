@@ -173,7 +173,10 @@ impl FromStr for Fault {
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
         let found = NAMES.iter().find(|(_, known)| *known == name);
-        found.map(|(fault, _)| *fault).ok_or_else(|| UnknownName(format!("fault {name}")))
+        found.map(|(fault, _)| *fault).ok_or_else(|| {
+            let known = NAMES.map(|(_, name)| name).join(", ");
+            UnknownName(format!("fault {name}; there are {known}"))
+        })
     }
 }
 

@@ -72,7 +72,8 @@ fn received(file: tables::File) -> RailFile {
     let reason = match (file.fault, file.apart) {
         (Some(fault), _) => Some(fault),
         (None, 0) => None,
-        (None, apart) => Some(format!("{apart} of what it says, or does not, is for a person")),
+        (None, 1) => Some("one difference: see /operations/card/exceptions".to_owned()),
+        (None, apart) => Some(format!("{apart} differences: see /operations/card/exceptions")),
     };
     RailFile {
         name: file.name,
