@@ -604,6 +604,20 @@ struct Files {
 }
 
 impl Files {
+    /// So many payments, made on a platform that matches nothing, once the host has settled them.
+    fn made(world: &World, count: usize) -> Self {
+        let up = world.up();
+        let all: Vec<TransferId> = (0..count).map(|_| world.transfer()).collect();
+        for transfer in &all {
+            up.reserve(*transfer, 4_200);
+        }
+        for transfer in &all {
+            assert_eq!(world.ended(*transfer, Duration::from_secs(30)).state, RailState::Accepted);
+        }
+        let files = Self::of(world, count);
+        up.crash();
+        files
+    }
     /// All payments of a world, once the host has settled so many.
     fn of(world: &World, count: usize) -> Self {
         let began = tokio::time::Instant::now();
@@ -642,16 +656,7 @@ impl Files {
 #[test]
 fn a_file_with_one_in_a_hundred_wrong_sets_exactly_those_apart() {
     let world = World::new();
-    let up = world.up();
-    let all: Vec<TransferId> = (0..1_200).map(|_| world.transfer()).collect();
-    for transfer in &all {
-        up.reserve(*transfer, 4_200);
-    }
-    for transfer in &all {
-        assert_eq!(world.ended(*transfer, Duration::from_secs(30)).state, RailState::Accepted);
-    }
-    let files = Files::of(&world, all.len());
-    up.crash();
+    let files = Files::made(&world, 1_200);
     let mut lines = files.lines.clone();
     lines.sort();
     // Four of each kind: not there, another amount, another trace number, of nobody, twice.
@@ -706,16 +711,7 @@ fn a_file_with_one_in_a_hundred_wrong_sets_exactly_those_apart() {
 #[test]
 fn a_crash_in_the_middle_of_a_file_goes_on_where_it_was() {
     let world = World::new();
-    let up = world.up();
-    let all: Vec<TransferId> = (0..3_000).map(|_| world.transfer()).collect();
-    for transfer in &all {
-        up.reserve(*transfer, 4_200);
-    }
-    for transfer in &all {
-        assert_eq!(world.ended(*transfer, Duration::from_secs(30)).state, RailState::Accepted);
-    }
-    let files = Files::of(&world, all.len());
-    up.crash();
+    let files = Files::made(&world, 3_000);
     let settlements = Some(files.folder.path().to_owned());
     files.put("day.csv", &Files::text(&files.lines));
     // Killed again and again, each time a little later.

@@ -37,7 +37,6 @@ pub enum Matching {
 impl Instruction {
     /// Applies a line of a settlement file.
     pub fn settle(&mut self, says: Says, fits: Fits, times: Times) -> Matching {
-        let paid = matches!(self.state, State::Confirmed | State::Accepted | State::Unsettled);
         match (says, fits) {
             (_, Fits::OtherMessage) => Matching::Apart("it is about another message than ours"),
             (_, Fits::OtherAmount) => {
@@ -49,7 +48,7 @@ impl Instruction {
             }
             (Says::Settled, Fits::Whole) => match self.state {
                 State::Settled => Matching::Apart("it was settled before"),
-                _ if paid => Matching::Matched(self.settled()),
+                state if state.is_paid() => Matching::Matched(self.settled()),
                 State::Sending | State::Reversing => Matching::UnderWay,
                 // The host forgot a reversal that it had acknowledged, or its own refusal.
                 State::Rejected => {

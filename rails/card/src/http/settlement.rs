@@ -6,7 +6,7 @@ use runtime::{Command, Commit, Fault, Work};
 use super::micros;
 use crate::{
     Card,
-    domain::{Instruction, Key, Matching, State},
+    domain::{Key, Matching},
     store::{self, Exception, File},
     wire::Line,
 };
@@ -114,14 +114,7 @@ impl Card {
                 }
             };
             if let Some(why) = why {
-                apart.push(Exception {
-                    at: work.machine,
-                    about: file.name.clone(),
-                    reference: line.reference.clone(),
-                    code: String::new(),
-                    amount: Some(line.amount),
-                    why: why.to_owned(),
-                });
+                apart.push(difference(work, file, line.reference.clone(), line.amount, why));
             }
         }
         self.save(work, before, there)?;
@@ -136,25 +129,29 @@ impl Card {
         let all = missed.len() < MISSED_MOST;
         let (mut apart, mut changed) = (Vec::new(), Vec::new());
         for mut one in missed {
-            let before: State = one.state;
+            let before = one.state;
             if one.miss() {
-                apart.push(self.missed(work, file, &one));
+                let why = "paid by the host's answer, and in no settlement file";
+                let reference = crate::wire::reference(one.key);
+                apart.push(difference(work, file, reference, one.amount.value, why));
                 changed.push((before, one));
             }
         }
         store::save_many(work.tx, &changed)?;
         Ok((apart, all))
     }
-    fn missed(&self, work: &Work<'_, '_>, file: &File, of: &Instruction) -> Exception {
-        Exception {
-            at: work.machine,
-            about: file.name.clone(),
-            reference: crate::wire::reference(of.key),
-            code: String::new(),
-            amount: Some(of.amount.value),
-            why: "paid by the host's answer, and in no settlement file".to_owned(),
-        }
-    }
+}
+
+/// What is kept of a file for a person.
+fn difference(
+    work: &Work<'_, '_>,
+    file: &File,
+    reference: String,
+    amount: i64,
+    why: &str,
+) -> Exception {
+    let (at, about, code) = (work.machine, file.name.clone(), String::new());
+    Exception { at, about, reference, code, amount: Some(amount), why: why.to_owned() }
 }
 
 /// A file that is met for the first time.
