@@ -9,6 +9,13 @@ async fn in_force(api: &Api, rail: &str, transfer: &Value) -> usize {
     api.in_force(rail, transfer["transferID"].as_str().unwrap()).await.len()
 }
 
+async fn nothing_stays_in_transit(api: &Api) {
+    let accounts = api.get("/ledger/accounts").await.json();
+    let transit = accounts.as_array().unwrap().iter().find(|one| one["name"] == "transit");
+    let transit = transit.unwrap_or_else(|| panic!("{accounts}"));
+    assert_eq!(transit["debitsPosted"], transit["creditsPosted"], "nothing stays in transit");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn credits_debits_returns_and_changes() {
     let process = Process::start().await;
@@ -94,10 +101,7 @@ async fn from_outside_to_outside() {
     // No wallet saw any of it.
     assert_eq!(api.balance(api.account()).await, had);
     assert_eq!(api.balance(api.connected(0)).await, lena);
-    let accounts = api.get("/ledger/accounts").await.json();
-    let transit = accounts.as_array().unwrap().iter().find(|one| one["name"] == "transit");
-    let transit = transit.unwrap_or_else(|| panic!("{accounts}"));
-    assert_eq!(transit["debitsPosted"], transit["creditsPosted"], "nothing stays in transit");
+    nothing_stays_in_transit(&api).await;
     process.verify();
 }
 
@@ -202,10 +206,7 @@ async fn a_second_leg_that_comes_back_late_gives_the_first_back() {
     assert_eq!(in_force(&api, "ach", &transfer).await, 0, "{transfer}");
     assert_eq!(in_force(&api, "card", &transfer).await, 2, "a payment and its refund");
     assert_eq!(api.balance(api.account()).await, had);
-    let accounts = api.get("/ledger/accounts").await.json();
-    let transit = accounts.as_array().unwrap().iter().find(|one| one["name"] == "transit");
-    let transit = transit.unwrap_or_else(|| panic!("{accounts}"));
-    assert_eq!(transit["debitsPosted"], transit["creditsPosted"], "nothing stays in transit");
+    nothing_stays_in_transit(&api).await;
     let path = format!("/accounts/{}/transfers/{id}/timeline", api.account());
     let timeline = api.get(&path).await.json();
     let exchanges = timeline["exchanges"].as_array().unwrap();
