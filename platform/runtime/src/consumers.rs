@@ -12,10 +12,10 @@ use store::Tx;
 
 use crate::{
     dead_letters,
+    desk::Desk,
     handlers::AnyHandler,
     service::{Floor, Wiring},
     work::Fault,
-    writer::Desk,
 };
 
 /// Events applied in one commit at most, so that a backlog cannot hold up answers.

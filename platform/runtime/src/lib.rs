@@ -9,6 +9,7 @@ mod clock;
 mod commands;
 mod consumers;
 mod dead_letters;
+mod desk;
 mod durable;
 mod exchanges;
 mod handlers;

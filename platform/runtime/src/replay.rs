@@ -19,9 +19,10 @@ use tokio::sync::oneshot;
 use crate::{
     consumers::Consumer,
     dead_letters::{self, End, Letter},
+    desk::Desk,
     queues::{internal, unavailable},
     work::Fault,
-    writer::{Desk, Writing},
+    writer::Writing,
 };
 
 /// Letters that may wait for the writer; an operator's tool asks for one after the other.

@@ -7,7 +7,6 @@
 //! one event at a time until the culprit is a dead letter.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,14 +15,14 @@ use std::{
 };
 
 use contracts::Refusal;
-use eventlog::{Log, Stored};
+use eventlog::Log;
 use parking_lot::{Condvar, Mutex};
 use store::{Store, Tx, Writer};
 
 use crate::{
     admission::Admission,
-    clock::Clock,
     consumers::Consumer,
+    desk::{Desk, RowBound},
     exchanges,
     ids::Ids,
     metrics::Metrics,
@@ -31,22 +30,25 @@ use crate::{
     queues::{AnyQueue, internal, unavailable},
     replay::Repairs,
     service::{Due, Late, Start, Wiring},
-    topology::EdgeKind,
-    work::{Fault, Work},
+    work::Fault,
 };
 
 /// Commands taken into one commit at most, of each kind.
 const COMMANDS_MOST: usize = 512;
 /// Events that a consumer at fault applies one by one in a cycle.
 const CAREFUL: usize = 8;
-/// How far the stored bound of ids is moved ahead: the ordered parts of 250 ms.
-const ROWS_AHEAD: i64 = 250 << 12;
 /// How often a cycle lets consumers react to what others did in it.
 const ROUNDS_MOST: usize = 4;
 /// Free bytes below which new writes are refused: consumers and checkpoints still need room.
 const FREE_LEAST: u64 = 256 * 1024 * 1024;
 /// Cycles between two looks at the disk.
 const DISK_EVERY: u64 = 512;
+/// From so many waiting commands on, others are on their way: half the time of a commit is waited
+/// for them, as PostgreSQL's manual advises for `commit_delay`. So many at once are worth a commit
+/// of their own without.
+const SIBLINGS: std::ops::Range<usize> = 5..48;
+/// However slow the disk, nobody waits longer for others.
+const GATHER_MOST: Duration = Duration::from_millis(1);
 /// How long the writer leaves a failing store alone.
 const STORE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -100,91 +102,6 @@ impl Drop for Ended {
     }
 }
 
-/// What one pass over a batch needs beside the transaction.
-pub(crate) struct Desk {
-    pub log: Log,
-    pub ids: Ids,
-    pub recorder: exchanges::Recorder,
-    pub clock: Clock,
-    pub after: Vec<Box<dyn FnOnce() + Send>>,
-    pub metrics: Arc<Metrics>,
-}
-
-impl Desk {
-    /// Runs `apply` as a service's part of the transaction and writes the events it emitted.
-    pub fn work(
-        &mut self,
-        tx: &mut Tx<'_>,
-        service: &'static str,
-        apply: impl FnOnce(&mut Work<'_, '_>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        let mut work = Work {
-            tx,
-            now: self.clock.now(),
-            machine: self.clock.machine(),
-            ids: &mut self.ids,
-            log: &mut self.log,
-            service,
-            pending: Vec::new(),
-            after: &mut self.after,
-        };
-        let done = catch_unwind(AssertUnwindSafe(|| apply(&mut work)));
-        match done {
-            Ok(result) => result?,
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-                return Err(Fault::Poison(format!("panic: {}", text.unwrap_or("without text"))));
-            }
-        }
-        let counts = counts(work.pending.iter().map(|event| event.kind));
-        work.flush()?;
-        for (name, count) in counts {
-            self.metrics.appended(service, name, count);
-        }
-        Ok(())
-    }
-    /// A commit begins now.
-    fn starts(&mut self) {
-        self.recorder.starts(self.clock.machine());
-    }
-    /// Stores what the commit did, and a new bound of ids where they have reached the last.
-    fn record(&mut self, tx: &mut Tx<'_>, row_bound: &mut RowBound) -> Result<(), Fault> {
-        self.recorder.save(tx, &self.log)?;
-        let last = self.ids.last_row();
-        if last > row_bound.stored {
-            row_bound.saving = last + ROWS_AHEAD;
-            exchanges::save_last_row(tx, row_bound.saving)?;
-        }
-        Ok(())
-    }
-    /// Counts what a consumer handled.
-    pub fn consumed(&self, topic: &'static str, group: &'static str, batch: &[Arc<Stored>]) {
-        for (name, count) in counts(batch.iter().map(|event| event.kind)) {
-            self.metrics.edge(topic, group, EdgeKind::Event, name, count);
-        }
-    }
-}
-
-/// How many events there are of each name.
-fn counts(kinds: impl Iterator<Item = i64>) -> Vec<(&'static str, u64)> {
-    let mut counts: Vec<(i64, u64)> = Vec::new();
-    for kind in kinds.map(eventlog::kind_of) {
-        match counts.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((kind, 1)),
-        }
-    }
-    let name = |kind| contracts::registry::by_kind(kind).map_or("unknown", |entry| entry.name);
-    counts.into_iter().map(|(kind, count)| (name(kind), count)).collect()
-}
-
-/// No id of what is stored is above this; with it as it will be once the commit is durable.
-struct RowBound {
-    stored: i64,
-    saving: i64,
-}
-
 /// Where a cycle failed.
 enum Failed {
     /// Nothing of the store works.
@@ -214,6 +131,8 @@ pub(crate) struct Writing {
     cycles: u64,
     /// When the last cycle with commands ended.
     ended: contracts::Timestamp,
+    /// How long the last commit took to become durable.
+    took: Duration,
 }
 
 impl Writing {
@@ -257,6 +176,7 @@ impl Writing {
             store,
             cycles: 0,
             ended: settings.clock.machine(),
+            took: Duration::ZERO,
         };
         for service in services {
             writing.queues.extend(service.queues.into_iter().map(|queue| queue.queue));
@@ -287,6 +207,7 @@ impl Writing {
         loop {
             let due = self.due();
             if due == Some(Duration::ZERO) {
+                self.gather();
                 self.step();
                 self.checkpoint();
                 continue;
@@ -305,6 +226,13 @@ impl Writing {
     fn checkpoint(&mut self) {
         if let Err(error) = self.writer.checkpoint_if_due() {
             tracing::error!(error = &error as &dyn std::error::Error, "a checkpoint failed");
+        }
+    }
+    /// Waits for those on their way, where a commit would be made for few of many. A lone command
+    /// never waits.
+    fn gather(&self) {
+        if SIBLINGS.contains(&self.queued()) {
+            std::thread::park_timeout(GATHER_MOST.min(self.took / 2));
         }
     }
     fn queued(&self) -> usize {
@@ -398,6 +326,7 @@ impl Writing {
             }
             Ok(())
         });
+        let ready = self.desk.clock.machine();
         let ended = match applied {
             Ok(()) => tx.commit().map_err(|error| Failed::Store(error.into())),
             Err(failed) => {
@@ -406,6 +335,7 @@ impl Writing {
                 Err(failed)
             }
         };
+        self.took = Duration::from_micros(self.desk.clock.machine().micros_since(ready));
         match ended {
             Ok(()) => self.durable(),
             Err(_) => self.undone(),
