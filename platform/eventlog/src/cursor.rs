@@ -1,5 +1,7 @@
 //! How far a consumer is in a topic: the last number of each shard, and the engine's own address.
 
+use crate::share::Share;
+
 /// A position. The embedded engine reads by one ascending offset over all shards and checks the
 /// numbers; PostgreSQL reads each shard by number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,11 @@ impl Cursor {
     /// True where rows are addressed by one offset over all shards (the embedded engine).
     pub fn places_are_offsets(&self) -> bool {
         self.offset == self.total() && self.offset > 0
+    }
+    /// Whether something lies between it and an end, in the shards of a share.
+    pub fn is_behind(&self, end: &Self, share: Share) -> bool {
+        let pairs = (0u32..).zip(self.sequences.iter().zip(&end.sequences));
+        pairs.into_iter().any(|(shard, (at, end))| at < end && share.has(shard))
     }
     /// How many events have been read in all.
     pub fn total(&self) -> i64 {

@@ -5,12 +5,18 @@
 //! transaction of its effects (rules 2, 3 and 9 of the delivery protocol). The outbox is the log.
 
 mod cursor;
+mod heads;
 mod log;
+mod members;
+mod positions;
+mod share;
 mod tables;
 mod verify;
 
 pub use cursor::Cursor;
 pub use log::{Log, NewEvent, Numbered, Stored};
+pub use members::{Member, join, leave, members, process_number};
+pub use share::Share;
 pub use tables::migrations;
 pub use verify::verify;
 
@@ -21,6 +27,8 @@ pub enum Error {
     Store(store::Error),
     /// Somebody else moved this consumer's position: what was done on top of it is void.
     Fenced { group: String, topic: String },
+    /// Another process has written to this topic since: numbers given in memory are void.
+    Overtaken { topic: String },
     /// Numbers are missing in a shard: the consumer stops, nothing is skipped.
     Gap { topic: String, shard: u32, expected: i64, found: i64 },
 }
@@ -32,9 +40,22 @@ impl std::fmt::Display for Error {
             Self::Fenced { group, topic } => {
                 write!(f, "position of {group} in {topic} was moved by another")
             }
+            Self::Overtaken { topic } => {
+                write!(f, "{topic} was written by another process meanwhile")
+            }
             Self::Gap { topic, shard, expected, found } => {
                 write!(f, "{topic}/{shard} goes on with {found} where {expected} is due")
             }
+        }
+    }
+}
+impl Error {
+    /// Whether a number was given that is another's.
+    pub fn is_conflict(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_conflict(),
+            Self::Overtaken { .. } => true,
+            _ => false,
         }
     }
 }

@@ -6,11 +6,13 @@ use std::{
 };
 
 use contracts::{Timestamp, exchanges::EventPlace};
-use store::{Engine, Insert, Kind, OnConflict, Row, Sql, Tx, Value};
+use store::{Engine, Insert, Kind, OnConflict, Row, Select, Sql, Tx, Value};
 
 use crate::{
     Error,
     cursor::Cursor,
+    heads::Heads,
+    share::Share,
     tables::{self, declared},
 };
 
@@ -45,36 +47,33 @@ pub struct Numbered {
     pub place: i64,
 }
 
-struct Topic {
+pub(crate) struct Topic {
     name: &'static str,
     insert: &'static Insert<8>,
     read: &'static Sql,
     one: &'static Sql,
+    by_number: &'static Select<2>,
     /// The last place and numbers given, committed or not.
-    head: Cursor,
+    pub(crate) head: Cursor,
+    /// What the row of heads says in this transaction (PostgreSQL).
+    pub(crate) saved: Cursor,
     /// What was durable at the last commit.
-    committed: Cursor,
+    pub(crate) committed: Cursor,
     /// Fresh events, oldest first, with nothing missing up to `head`.
-    tail: VecDeque<Arc<Stored>>,
+    pub(crate) tail: VecDeque<Arc<Stored>>,
 }
 
-/// The log, as its one writer holds it.
+/// The log, as the writer of a process holds it. On PostgreSQL other processes write too: what is
+/// remembered of a stream's end is trusted only under a compare-and-set, see [`Log::begin`].
 pub struct Log {
     shards: u32,
     engine: Engine,
-    topics: BTreeMap<&'static str, Topic>,
+    pub(crate) topics: BTreeMap<&'static str, Topic>,
+    pub(crate) heads: Heads,
 }
 
-static CAS: Sql = Sql::new(
-    "UPDATE position SET last = $1, total = $2, sequences = $3 \
-     WHERE consumer = $4 AND topic = $5 AND last = $6 AND total = $7",
-);
-static NEW_POSITION: Sql = Sql::new(
-    "INSERT INTO position (consumer, topic, last, total, sequences) VALUES ($1, $2, 0, 0, $3) \
-     ON CONFLICT (consumer, topic) DO NOTHING",
-);
-static POSITION: Sql =
-    Sql::new("SELECT last, sequences FROM position WHERE consumer = $1 AND topic = $2");
+/// A row of a topic's table.
+static COLUMNS: &[&str] = &["place", "shard", "sequence", "key", "kind", "at", "trace", "payload"];
 static SETTING: Sql = Sql::new("SELECT value FROM installation WHERE name = $1");
 static NEW_SETTING: Sql = Sql::new(
     "INSERT INTO installation (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
@@ -83,16 +82,18 @@ static NEW_SETTING: Sql = Sql::new(
 impl Topic {
     fn new(name: &'static str, engine: Engine, shards: u32) -> Self {
         let table = tables::table(name);
-        let columns = "place, shard, sequence, key, kind, at, trace, payload";
+        let columns = COLUMNS.join(", ");
         let read = match engine {
             Engine::Sqlite => {
                 format!("SELECT {columns} FROM {table} WHERE place > $1 ORDER BY place LIMIT $2")
             }
+            // After a gap: where the stream goes on.
             Engine::Postgres => format!(
                 "SELECT {columns} FROM {table} WHERE shard = $1 AND sequence > $2 \
-                 ORDER BY sequence LIMIT $3"
+                 ORDER BY sequence LIMIT 1"
             ),
         };
+        let numbers = [("shard", Kind::Int), ("sequence", Kind::Int)];
         let one = match engine {
             Engine::Sqlite => {
                 format!("SELECT {columns} FROM {table} WHERE place = $1 AND shard = $2")
@@ -120,7 +121,9 @@ impl Topic {
             insert: Box::leak(Box::new(insert)),
             read: declared(read),
             one: declared(one),
+            by_number: Box::leak(Box::new(Select::new(table, COLUMNS, numbers))),
             head: Cursor::start(shards),
+            saved: Cursor::start(shards),
             committed: Cursor::start(shards),
             tail: VecDeque::new(),
         }
@@ -176,13 +179,15 @@ impl Log {
         let fixed = tx.query_one(&SETTING, &[Value::Text("shards")], |row| row.int(0))?;
         let shards = fixed.and_then(|fixed| u32::try_from(fixed).ok()).unwrap_or(shards);
         let engine = tx.engine();
-        let mut log = Self { shards, engine, topics: BTreeMap::new() };
+        let mut log = Self { shards, engine, topics: BTreeMap::new(), heads: Heads::default() };
         for name in topics {
             let mut topic = Topic::new(name, engine, shards);
             topic.load_head(tx)?;
             topic.committed = topic.head.clone();
+            topic.saved = topic.head.clone();
             log.topics.insert(name, topic);
         }
+        log.open_heads(tx)?;
         Ok(log)
     }
     /// S, a power of two.
@@ -222,10 +227,11 @@ impl Log {
         tx: &mut Tx<'_>,
         topic: &str,
         events: Vec<NewEvent>,
-    ) -> Result<(), store::Error> {
+    ) -> Result<(), Error> {
         if events.is_empty() {
             return Ok(());
         }
+        self.save_head(tx, topic)?;
         let topic = self.topic_mut(topic);
         tx.insert_many(topic.insert, &events, |event| {
             [
@@ -253,25 +259,31 @@ impl Log {
         most: usize,
         committed_only: bool,
     ) -> Result<Vec<Arc<Stored>>, Error> {
+        self.read_share(tx, (topic, Share::WHOLE), cursor, most, committed_only)
+    }
+    /// The same of the shards of a share alone.
+    pub fn read_share(
+        &self,
+        tx: &mut Tx<'_>,
+        (topic, share): (&str, Share),
+        cursor: &mut Cursor,
+        most: usize,
+        committed_only: bool,
+    ) -> Result<Vec<Arc<Stored>>, Error> {
         let topic = self.topic(topic);
         let end = if committed_only { &topic.committed } else { &topic.head };
-        if cursor.total() >= end.total() {
+        if !cursor.is_behind(end, share) {
             return Ok(Vec::new());
         }
         let mut events = match self.in_tail(topic, cursor) {
             Some(events) => events.take(most).cloned().collect(),
-            None => self.in_store(tx, topic, cursor, most)?,
+            None => self.in_store(tx, (topic, share), (cursor, end), most)?,
         };
         events.retain(|event| event.sequence <= end.sequences[event.shard as usize]);
         for event in &events {
             let last = &mut cursor.sequences[event.shard as usize];
             if event.sequence != *last + 1 {
-                return Err(Error::Gap {
-                    topic: topic.name.to_owned(),
-                    shard: event.shard,
-                    expected: *last + 1,
-                    found: event.sequence,
-                });
+                return Err(topic.gap(event.shard, *last + 1, event.sequence));
             }
             *last = event.sequence;
             if self.engine == Engine::Sqlite {
@@ -279,6 +291,10 @@ impl Log {
             }
         }
         Ok(events)
+    }
+    /// Whether events of a share's shards wait after a cursor, also those of this transaction.
+    pub fn waits(&self, topic: &str, cursor: &Cursor, share: Share) -> bool {
+        cursor.is_behind(&self.topic(topic).head, share)
     }
     /// Moves a cursor over fresh events that `skip` says are nobody's business.
     pub fn skip(&self, topic: &str, cursor: &mut Cursor, skip: impl Fn(i64) -> bool) {
@@ -320,66 +336,44 @@ impl Log {
     fn in_store(
         &self,
         tx: &mut Tx<'_>,
-        topic: &Topic,
-        cursor: &Cursor,
+        (topic, share): (&Topic, Share),
+        (cursor, end): (&Cursor, &Cursor),
         most: usize,
     ) -> Result<Vec<Arc<Stored>>, Error> {
-        let limit = i64::try_from(most).unwrap_or(i64::MAX);
         if self.engine == Engine::Sqlite {
+            let limit = i64::try_from(most).unwrap_or(i64::MAX);
             let from = [Value::Int(cursor.offset), Value::Int(limit)];
             return Ok(tx.query(topic.read, &from, |row| stored(row).map(Arc::new))?);
         }
-        let mut events = Vec::new();
-        for (shard, last) in cursor.sequences.iter().enumerate() {
-            let left = most.saturating_sub(events.len());
-            let end = topic.head.sequences[shard];
-            if left == 0 || *last >= end {
-                continue;
-            }
-            let shard = i64::try_from(shard).expect("few shards");
-            let left = i64::try_from(left).unwrap_or(i64::MAX);
-            let from = [Value::Int(shard), Value::Int(*last), Value::Int(left)];
-            events.extend(tx.query(topic.read, &from, |row| stored(row).map(Arc::new))?);
+        // The numbers are known, so that all shards are one question.
+        let mut wanted = Vec::new();
+        for (shard, last) in (0u32..).zip(&cursor.sequences).filter(|(shard, _)| share.has(*shard))
+        {
+            let left = i64::try_from(most - wanted.len()).unwrap_or(i64::MAX);
+            let until = end.sequences[shard as usize].min(last.saturating_add(left));
+            wanted.extend((last + 1..=until).map(|sequence| (shard, sequence)));
         }
-        Ok(events)
-    }
-    /// A consumer's position, made where it is new.
-    pub fn position(&self, tx: &mut Tx<'_>, group: &str, topic: &str) -> Result<Cursor, Error> {
-        let start = Cursor::start(self.shards).to_bytes();
-        let new = [Value::Text(group), Value::Text(topic), Value::Blob(&start)];
-        tx.execute(&NEW_POSITION, &new)?;
-        let key = [Value::Text(group), Value::Text(topic)];
-        let found = tx.query_one(&POSITION, &key, |row| {
-            Ok(Cursor::from_row(row.int(0)?, row.blob(1)?, self.shards))
-        })?;
-        Ok(found.unwrap_or_else(|| Cursor::start(self.shards)))
-    }
-    /// Moves positions, each only from where the consumer believes it is.
-    pub fn cas_positions(
-        &self,
-        tx: &mut Tx<'_>,
-        moves: &[(&str, &str, &Cursor, &Cursor)],
-    ) -> Result<(), Error> {
-        for (group, topic, old, new) in moves {
-            let sequences = new.to_bytes();
-            let moved = tx.execute(
-                &CAS,
-                &[
-                    Value::Int(new.offset),
-                    Value::Int(new.total()),
-                    Value::Blob(&sequences),
-                    Value::Text(group),
-                    Value::Text(topic),
-                    Value::Int(old.offset),
-                    Value::Int(old.total()),
-                ],
-            )?;
-            if moved != 1 {
-                let (group, topic) = ((*group).to_owned(), (*topic).to_owned());
-                return Err(Error::Fenced { group, topic });
+        let events = tx.select_many(
+            topic.by_number,
+            &wanted,
+            |(shard, sequence)| [Value::from(*shard), Value::Int(*sequence)],
+            |row| stored(row).map(Arc::new),
+        )?;
+        let missing = wanted.iter().enumerate().find(|(at, (shard, sequence))| {
+            let found = events.get(*at);
+            found.is_none_or(|event| event.shard != *shard || event.sequence != *sequence)
+        });
+        match missing {
+            None => Ok(events),
+            // What comes before the gap is still good.
+            Some((at, _)) if at > 0 => Ok(events.into_iter().take(at).collect()),
+            Some((_, (shard, sequence))) => {
+                let after = [Value::from(*shard), Value::Int(*sequence)];
+                let next = tx.query_one(topic.read, &after, stored)?;
+                let found = next.map_or(end.sequences[*shard as usize] + 1, |next| next.sequence);
+                Err(topic.gap(*shard, *sequence, found))
             }
         }
-        Ok(())
     }
     /// The last number given in a shard.
     pub fn max_sequence(&self, topic: &str, shard: u32) -> i64 {
@@ -392,6 +386,7 @@ impl Log {
     }
     /// The transaction is durable.
     pub fn committed(&mut self) {
+        self.heads.committed();
         for topic in self.topics.values_mut() {
             topic.committed.clone_from(&topic.head);
             while topic.tail.len() > TAIL_MOST {
@@ -401,8 +396,10 @@ impl Log {
     }
     /// The transaction is gone: its numbers are given again.
     pub fn rolled_back(&mut self) {
+        self.heads.rolled_back();
         for topic in self.topics.values_mut() {
             topic.head.clone_from(&topic.committed);
+            topic.saved.clone_from(&topic.committed);
             let committed = &topic.committed;
             topic.tail.retain(|event| event.sequence <= committed.sequences[event.shard as usize]);
         }
@@ -421,6 +418,9 @@ impl Log {
 }
 
 impl Topic {
+    fn gap(&self, shard: u32, expected: i64, found: i64) -> Error {
+        Error::Gap { topic: self.name.to_owned(), shard, expected, found }
+    }
     /// The statement that reads one event, made once per topic and process.
     fn new_cached(name: &'static str, engine: Engine) -> &'static Sql {
         static MADE: std::sync::Mutex<BTreeMap<(&'static str, bool), &'static Sql>> =

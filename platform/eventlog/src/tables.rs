@@ -33,6 +33,24 @@ pub fn migrations(topics: &[&'static str]) -> Vec<Migration> {
             consumer TEXT NOT NULL, topic TEXT NOT NULL, last BIGINT NOT NULL, total BIGINT NOT NULL,
             sequences BYTEA NOT NULL, PRIMARY KEY (consumer, topic));
           CREATE TABLE installation (name TEXT PRIMARY KEY, value BIGINT NOT NULL);",
+    }, Migration {
+        owner: "eventlog",
+        version: 2,
+        name: "several_processes",
+        sqlite: "-- A data directory has one process.
+          SELECT 1;",
+        postgres: "CREATE TABLE head (topic TEXT PRIMARY KEY, sequences BYTEA NOT NULL,
+            writer BIGINT NOT NULL) WITH (fillfactor = 20);
+          CREATE TABLE shard_position (consumer TEXT NOT NULL, topic TEXT NOT NULL,
+            shard BIGINT NOT NULL, last BIGINT NOT NULL,
+            PRIMARY KEY (consumer, topic, shard)) WITH (fillfactor = 20);
+          INSERT INTO shard_position SELECT consumer, topic, shard,
+            ('x' || encode(substr(sequences, (shard * 8 + 1)::int, 8), 'hex'))::bit(64)::bigint
+            FROM position, generate_series(0, length(sequences) / 8 - 1) AS shard;
+          DROP TABLE position;
+          CREATE TABLE member (service TEXT NOT NULL, process BIGINT NOT NULL,
+            until TIMESTAMPTZ NOT NULL, PRIMARY KEY (service, process));
+          CREATE SEQUENCE process_number;",
     }];
     for topic in topics {
         let table = table(topic);

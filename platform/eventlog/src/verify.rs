@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use store::{Engine, Result, Sql, Tx, Value};
 
-use crate::{Cursor, tables};
+use crate::{positions, tables};
 
-static POSITIONS: Sql = Sql::new("SELECT consumer, topic, last, sequences FROM position");
 static SHARDS: Sql = Sql::new("SELECT value FROM installation WHERE name = $1");
 static TABLE_SQLITE: Sql =
     Sql::new("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1");
@@ -36,11 +35,7 @@ pub fn verify(tx: &mut Tx<'_>, topics: &[&'static str]) -> Result<(u64, Vec<Stri
             ends.entry(topic).or_default().insert(u32::try_from(shard).unwrap_or(u32::MAX), last);
         }
     }
-    let rows = tx.query(&POSITIONS, &[], |row| {
-        let cursor = Cursor::from_row(row.int(2)?, row.blob(3)?, shards);
-        Ok((row.text(0)?.to_string(), row.text(1)?.to_string(), cursor))
-    })?;
-    for (consumer, topic, cursor) in rows {
+    for (consumer, topic, cursor) in positions::all(tx, shards)? {
         let end = ends.get(topic.as_str());
         for (shard, at) in (0u32..).zip(&cursor.sequences) {
             let last = end.and_then(|end| end.get(&shard)).copied().unwrap_or(0);

@@ -7,3 +7,5 @@
 mod bed;
 #[path = "it/contract.rs"]
 mod contract;
+#[path = "it/processes.rs"]
+mod processes;

@@ -1,0 +1,141 @@
+//! The ends of the streams where several processes write them (PostgreSQL): one row a topic.
+//!
+//! A process that writes for a service locks the row of its topic before anything else of a
+//! transaction, and moves it with the events. So numbers follow the order of commits, no reader
+//! ever sees a number whose predecessor may still come, and the process learns in the same round
+//! trip whether another one has written since: then what it remembers of that service is void.
+
+use std::collections::BTreeSet;
+
+use store::{Engine, Sql, Tx, Value};
+
+use crate::{Cursor, Error, Log, tables::declared};
+
+static ALL: Sql = Sql::new("SELECT topic, sequences, writer FROM head ORDER BY topic");
+static NEW: Sql = Sql::new(
+    "INSERT INTO head (topic, sequences, writer) VALUES ($1, $2, 0) ON CONFLICT (topic) DO NOTHING",
+);
+static MOVE: Sql =
+    Sql::new("UPDATE head SET sequences = $1, writer = $2 WHERE topic = $3 AND sequences = $4");
+static STAMP: Sql = Sql::new("UPDATE head SET writer = $1 WHERE topic = $2");
+
+/// What this process knows of the rows.
+#[derive(Default)]
+pub(crate) struct Heads {
+    /// This process among the writers; 0 before [`Log::writes`].
+    process: i64,
+    /// The topics that it writes.
+    own: Vec<&'static str>,
+    /// Locks the rows of those, reads all.
+    lock: Option<&'static Sql>,
+    /// The topics whose row says that this process wrote last, here and in what is durable.
+    stamped: BTreeSet<&'static str>,
+    durably: BTreeSet<&'static str>,
+}
+
+impl Heads {
+    pub fn committed(&mut self) {
+        self.durably.clone_from(&self.stamped);
+    }
+    pub fn rolled_back(&mut self) {
+        self.stamped.clone_from(&self.durably);
+    }
+}
+
+impl Log {
+    /// Says under which number this process writes, and which topics; no other process may have
+    /// that number.
+    pub fn writes(&mut self, process: i64, topics: &[&'static str]) {
+        let own: Vec<&'static str> =
+            self.topics.keys().copied().filter(|topic| topics.contains(topic)).collect();
+        let names: Vec<String> = own.iter().map(|topic| format!("'{topic}'")).collect();
+        let lock = (!own.is_empty()).then(|| {
+            let names = names.join(", ");
+            declared(format!(
+                "WITH locked AS (SELECT topic, sequences, writer FROM head \
+                 WHERE topic IN ({names}) ORDER BY topic FOR UPDATE) \
+                 SELECT topic, sequences, writer FROM locked UNION ALL \
+                 SELECT topic, sequences, writer FROM head WHERE topic NOT IN ({names})"
+            ))
+        });
+        self.heads = Heads { process, own, lock, ..Heads::default() };
+    }
+    /// The topics that this process writes.
+    pub fn own(&self) -> &[&'static str] {
+        &self.heads.own
+    }
+    /// Begins a transaction that may write: locks the ends of this process's own streams until its
+    /// end, and learns where all others are. The topics among its own that another process wrote
+    /// since this one did are returned: what is remembered of those services is void.
+    pub fn begin(&mut self, tx: &mut Tx<'_>) -> Result<Vec<&'static str>, Error> {
+        let Some(lock) = self.heads.lock.filter(|_| tx.engine() == Engine::Postgres) else {
+            self.look(tx)?;
+            return Ok(Vec::new());
+        };
+        self.refresh(tx, lock)?;
+        let heads = &mut self.heads;
+        let others: Vec<&'static str> =
+            heads.own.iter().copied().filter(|topic| !heads.stamped.contains(topic)).collect();
+        for topic in &others {
+            tx.execute(&STAMP, &[Value::Int(heads.process), Value::Text(topic)])?;
+            heads.stamped.insert(topic);
+        }
+        Ok(others)
+    }
+    /// Learns where all streams end now; which ones others have written since. To be called before
+    /// anything is numbered in a transaction.
+    pub fn look(&mut self, tx: &mut Tx<'_>) -> Result<Vec<&'static str>, Error> {
+        if tx.engine() == Engine::Postgres { self.refresh(tx, &ALL) } else { Ok(Vec::new()) }
+    }
+    fn refresh(&mut self, tx: &mut Tx<'_>, sql: &Sql) -> Result<Vec<&'static str>, Error> {
+        let shards = self.shards();
+        let mut moved = Vec::new();
+        let rows = tx.query(sql, &[], |row| {
+            let cursor = Cursor::from_row(0, row.blob(1)?, shards);
+            Ok((row.text(0)?.to_string(), cursor, row.int(2)?))
+        })?;
+        for (name, end, writer) in rows {
+            let found = self.topics.iter_mut().find(|(known, _)| **known == name);
+            let Some((name, topic)) = found else { continue };
+            if writer != self.heads.process {
+                self.heads.stamped.remove(name);
+                self.heads.durably.remove(name);
+            }
+            if topic.head != end {
+                // What lies between was written by others: memory has a hole there.
+                topic.tail.clear();
+                topic.head.clone_from(&end);
+                topic.saved.clone_from(&end);
+                topic.committed = end;
+                moved.push(*name);
+            }
+        }
+        Ok(moved)
+    }
+    pub(crate) fn open_heads(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        if tx.engine() != Engine::Postgres {
+            return Ok(());
+        }
+        for (name, topic) in &self.topics {
+            let sequences = topic.head.to_bytes();
+            tx.execute(&NEW, &[Value::Text(name), Value::Blob(&sequences)])?;
+        }
+        self.look(tx).map(drop)
+    }
+    /// Moves the row of a topic to the numbers given in this transaction.
+    pub(crate) fn save_head(&mut self, tx: &mut Tx<'_>, topic: &str) -> Result<(), Error> {
+        if tx.engine() != Engine::Postgres {
+            return Ok(());
+        }
+        let process = self.heads.process;
+        let ends = self.topics.get_mut(topic).expect("the wiring opened every topic that it names");
+        let (new, old) = (ends.head.to_bytes(), ends.saved.to_bytes());
+        let values =
+            [Value::Blob(&new), Value::Int(process), Value::Text(topic), Value::Blob(&old)];
+        if tx.execute(&MOVE, &values)? != 1 {
+            return Err(Error::Overtaken { topic: topic.to_owned() });
+        }
+        ends.saved.clone_from(&ends.head);
+        Ok(())
+    }
+}
