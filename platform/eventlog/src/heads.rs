@@ -60,6 +60,10 @@ impl Log {
         });
         self.heads = Heads { process, own, lock, ..Heads::default() };
     }
+    /// The number under which this process writes.
+    pub fn process(&self) -> i64 {
+        self.heads.process
+    }
     /// The topics that this process writes.
     pub fn own(&self) -> &[&'static str] {
         &self.heads.own

@@ -15,7 +15,7 @@ mod verify;
 
 pub use cursor::Cursor;
 pub use log::{Log, NewEvent, Numbered, Stored};
-pub use members::{Member, join, leave, members, process_number};
+pub use members::{Member, clock_offset, join, leave, members, move_clock, process_number};
 pub use share::Share;
 pub use tables::migrations;
 pub use verify::verify;

@@ -384,6 +384,11 @@ impl Log {
         let topic = self.topic(topic);
         if committed { &topic.committed } else { &topic.head }
     }
+    /// The topics that the transaction under way appended to.
+    pub fn moved(&self) -> Vec<&'static str> {
+        let moved = self.topics.iter().filter(|(_, topic)| topic.head != topic.committed);
+        moved.map(|(name, _)| *name).collect()
+    }
     /// The transaction is durable.
     pub fn committed(&mut self) {
         self.heads.committed();

@@ -180,8 +180,23 @@ fn split(text: &str) -> Vec<String> {
     text.split(' ').filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-/// The projection's consumer.
-pub(crate) struct Projection(pub Arc<Access>);
+/// The projection's consumer. Where several processes share a database, the one that runs accounts
+/// keeps the tables, and each keeps its own memory; else both are one.
+pub(crate) struct Projection {
+    pub access: Arc<Access>,
+    pub tables: bool,
+    pub memory: bool,
+}
+
+impl Projection {
+    /// Changes memory once the commit is durable.
+    fn remember(&self, work: &mut Work<'_, '_>, change: impl FnOnce(&Access) + Send + 'static) {
+        if self.memory {
+            let access = Arc::clone(&self.access);
+            work.after_commit(move || change(&access));
+        }
+    }
+}
 
 impl Handle<KeyCreated> for Projection {
     fn handle(
@@ -196,19 +211,20 @@ impl Handle<KeyCreated> for Projection {
                 .as_slice()
                 .try_into()
                 .map_err(|_| Fault::Poison("a key's hash has 32 bytes".to_owned()))?;
-            let scopes = key.scopes.join(" ");
-            work.tx.insert_many(&NEW_KEY, &[(key, hash, scopes)], |(key, hash, scopes)| {
-                [
-                    Value::Blob(hash),
-                    Value::Blob(key.key_id.as_bytes()),
-                    Value::Blob(key.account_id.as_bytes()),
-                    Value::Text(scopes),
-                ]
-            })?;
+            if self.tables {
+                let scopes = key.scopes.join(" ");
+                work.tx.insert_many(&NEW_KEY, &[(key, hash, scopes)], |(key, hash, scopes)| {
+                    [
+                        Value::Blob(hash),
+                        Value::Blob(key.key_id.as_bytes()),
+                        Value::Blob(key.account_id.as_bytes()),
+                        Value::Text(scopes),
+                    ]
+                })?;
+            }
             let scopes: Arc<[String]> = key.scopes.clone().into();
             let known = KnownKey { id: key.key_id, account: key.account_id, scopes };
-            let access = Arc::clone(&self.0);
-            work.after_commit(move || {
+            self.remember(work, move |access| {
                 access.keys.write().insert(hash, known);
             });
         }
@@ -223,9 +239,11 @@ impl Handle<KeyRevoked> for Projection {
         batch: &[Delivered<KeyRevoked>],
     ) -> Result<(), Fault> {
         for event in batch {
-            work.tx.execute(&DROP_KEY, &[Value::Blob(&event.data.hash)])?;
-            let (access, id) = (Arc::clone(&self.0), event.data.key_id);
-            work.after_commit(move || access.keys.write().retain(|_, key| key.id != id));
+            if self.tables {
+                work.tx.execute(&DROP_KEY, &[Value::Blob(&event.data.hash)])?;
+            }
+            let id = event.data.key_id;
+            self.remember(work, move |access| access.keys.write().retain(|_, key| key.id != id));
         }
         Ok(())
     }
@@ -237,15 +255,17 @@ impl Handle<AccountCreated> for Projection {
         work: &mut Work<'_, '_>,
         batch: &[Delivered<AccountCreated>],
     ) -> Result<(), Fault> {
-        work.tx.insert_many(&NEW_ACCOUNT, batch, |event| {
-            [
-                Value::Blob(event.data.account_id.as_bytes()),
-                Value::Blob(event.data.facilitator_id.as_bytes()),
-                Value::Text(&event.data.display_name),
-                event.data.email.as_deref().map_or(Value::Null, Value::Text),
-                Value::Text(""),
-            ]
-        })?;
+        if self.tables {
+            work.tx.insert_many(&NEW_ACCOUNT, batch, |event| {
+                [
+                    Value::Blob(event.data.account_id.as_bytes()),
+                    Value::Blob(event.data.facilitator_id.as_bytes()),
+                    Value::Text(&event.data.display_name),
+                    event.data.email.as_deref().map_or(Value::Null, Value::Text),
+                    Value::Text(""),
+                ]
+            })?;
+        }
         for event in batch {
             let known = Arc::new(KnownAccount {
                 facilitator: event.data.facilitator_id,
@@ -253,8 +273,8 @@ impl Handle<AccountCreated> for Projection {
                 email: event.data.email.clone(),
                 capabilities: Vec::new(),
             });
-            let (access, id) = (Arc::clone(&self.0), event.data.account_id);
-            work.after_commit(move || {
+            let id = event.data.account_id;
+            self.remember(work, move |access| {
                 access.accounts.write().insert(id, known);
             });
         }
@@ -269,23 +289,29 @@ impl Handle<CapabilityUpdated> for Projection {
         batch: &[Delivered<CapabilityUpdated>],
     ) -> Result<(), Fault> {
         for event in batch {
-            let account = [Value::Blob(event.data.account_id.as_bytes())];
-            let held = work.tx.query_one(&ONE_ACCOUNT, &account, |row| Ok(split(row.text(0)?)))?;
-            let mut held = held.unwrap_or_default();
-            held.retain(|name| *name != event.data.capability);
-            if event.data.enabled {
-                held.push(event.data.capability.clone());
+            let change = event.data.clone();
+            if self.tables {
+                let account = [Value::Blob(change.account_id.as_bytes())];
+                let held =
+                    work.tx.query_one(&ONE_ACCOUNT, &account, |row| Ok(split(row.text(0)?)))?;
+                let held = changed(held.unwrap_or_default(), &change).join(" ");
+                work.tx.execute(&CAPABILITIES, &[Value::Text(&held), account[0]])?;
             }
-            let text = held.join(" ");
-            let id = event.data.account_id;
-            work.tx.execute(&CAPABILITIES, &[Value::Text(&text), Value::Blob(id.as_bytes())])?;
-            let access = Arc::clone(&self.0);
-            work.after_commit(move || {
-                if let Some(known) = access.accounts.write().get_mut(&id) {
-                    Arc::make_mut(known).capabilities = held;
+            self.remember(work, move |access| {
+                if let Some(known) = access.accounts.write().get_mut(&change.account_id) {
+                    let known = Arc::make_mut(known);
+                    known.capabilities = changed(std::mem::take(&mut known.capabilities), &change);
                 }
             });
         }
         Ok(())
     }
+}
+
+fn changed(mut held: Vec<String>, change: &CapabilityUpdated) -> Vec<String> {
+    held.retain(|name| *name != change.capability);
+    if change.enabled {
+        held.push(change.capability.clone());
+    }
+    held
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use contracts::Timestamp;
-use eventlog::{Cursor, Log, Stored};
+use eventlog::{Cursor, Log, Share, Stored};
 use store::Tx;
 
 use crate::{
@@ -46,6 +46,12 @@ pub(crate) struct Consumer {
     passed_durably: usize,
     careful: usize,
     stopped_until: Option<Timestamp>,
+    /// The shards that are this process's.
+    share: Share,
+    /// Its position may have been moved by another process.
+    to_reload: bool,
+    /// It keeps nothing but memory, and has no position: it begins anew with each process.
+    memory_only: bool,
     /// Since when something waits for it without a break.
     behind_since: Option<Timestamp>,
 }
@@ -85,6 +91,9 @@ impl Consumer {
                     passed_durably: 0,
                     careful: 0,
                     stopped_until: None,
+                    share: Share::WHOLE,
+                    to_reload: false,
+                    memory_only: service.memory_only,
                     behind_since: None,
                 });
             }
@@ -101,7 +110,7 @@ impl Consumer {
             !handlers.contains_key(&eventlog::kind_of(kind))
         });
         self.before.clone_from(&self.cursor);
-        if self.cursor.total() >= log.end(self.topic, true).total() {
+        if !self.is_behind(log) {
             return None;
         }
         if let Some(left) = self.stopped(now) {
@@ -109,6 +118,31 @@ impl Consumer {
         }
         let oldest = log.oldest(self.topic, &self.cursor).unwrap_or(Timestamp(0));
         Some(self.lazy.saturating_sub(Duration::from_micros(now.micros_since(oldest))))
+    }
+    /// Whether durable events wait for it.
+    pub fn is_behind(&self, log: &Log) -> bool {
+        self.cursor.is_behind(log.end(self.topic, true), self.share)
+    }
+    /// Whether it keeps nothing but memory.
+    pub fn in_memory(&self) -> bool {
+        self.memory_only
+    }
+    /// From now on these shards are its own.
+    pub fn takes(&mut self, share: Share) {
+        self.to_reload |= self.share != share;
+        self.share = share;
+    }
+    /// Reads its position again, where another process may have moved it.
+    pub fn reload(&mut self, tx: &mut Tx<'_>, log: &Log) -> Result<(), Fault> {
+        if !self.to_reload || self.memory_only {
+            return Ok(());
+        }
+        self.cursor = log.position(tx, self.group, self.topic)?;
+        self.parked = dead_letters::keys(tx, self.group, self.topic)?;
+        self.durable.clone_from(&self.cursor);
+        self.before.clone_from(&self.cursor);
+        (self.careful, self.stored, self.to_reload) = (0, None, false);
+        Ok(())
     }
     /// How long it still stops, if it does.
     fn stopped(&mut self, now: Timestamp) -> Option<Duration> {
@@ -122,7 +156,7 @@ impl Consumer {
     /// How old the oldest event is that it has not applied: zero where nothing waits. Where memory
     /// does not have that event, for how long something has been waiting.
     pub fn lag(&mut self, log: &Log, now: Timestamp) -> Duration {
-        if self.cursor.total() >= log.end(self.topic, true).total() {
+        if !self.is_behind(log) {
             self.behind_since = None;
             return Duration::ZERO;
         }
@@ -144,9 +178,13 @@ impl Consumer {
         if self.careful > 0 || stopped || !(self.gathers() || self.is_ripe(desk)) {
             return Ok(0);
         }
-        let events =
-            desk.log.read(tx, self.topic, &mut self.cursor, EVENTS_MOST, self.committed_only);
-        let mut events = events.map_err(Fault::from)?;
+        let mut events = desk.log.read_share(
+            tx,
+            (self.topic, self.share),
+            &mut self.cursor,
+            EVENTS_MOST,
+            self.committed_only,
+        )?;
         events.retain(|event| self.handles(event.kind));
         if events.is_empty() {
             return Ok(0);
@@ -177,8 +215,10 @@ impl Consumer {
             dead_letters::insert(tx, self.group, self.topic, event, None)?;
         }
         self.apply_free(desk, tx, free)?;
-        let now = desk.clock.machine();
-        desk.recorder.consumed(self.group, self.topic, tx.engine(), events, now);
+        if !self.memory_only {
+            let now = desk.clock.machine();
+            desk.recorder.consumed(self.group, self.topic, tx.engine(), events, now);
+        }
         Ok(())
     }
     fn apply_free(
@@ -246,6 +286,10 @@ impl Consumer {
         written.checked_sub(1).map(|last| self.passed[last].clone())
     }
     fn store_position(&mut self, tx: &mut Tx<'_>, log: &Log, new: Cursor) -> Result<(), Fault> {
+        if self.memory_only {
+            self.stored = Some(new);
+            return Ok(());
+        }
         let old = self.stored.as_ref().unwrap_or(&self.durable);
         log.cas_positions(tx, &[(self.group, self.topic, old, &new)])?;
         self.stored = Some(new);
@@ -292,6 +336,7 @@ impl Consumer {
         let (group, topic) = (self.group, self.topic);
         tracing::error!(error = fault as &dyn std::error::Error, group, topic, "a consumer failed");
         match fault {
+            Fault::Log(eventlog::Error::Fenced { .. }) => self.to_reload = true,
             Fault::UnknownVersion(_) | Fault::Log(_) => {
                 let micros = i64::try_from(STOPPED.as_micros()).expect("a short pause");
                 self.stopped_until = Some(now.plus_micros(micros));
@@ -311,7 +356,8 @@ impl Consumer {
         tx: &mut Tx<'_>,
         poison: Option<&str>,
     ) -> Result<(), Fault> {
-        let events = desk.log.read(tx, self.topic, &mut self.cursor, 1, true)?;
+        let from = (self.topic, self.share);
+        let events = desk.log.read_share(tx, from, &mut self.cursor, 1, true)?;
         let Some(event) = events.first() else {
             self.careful = 0;
             return Ok(());
@@ -319,6 +365,8 @@ impl Consumer {
         self.careful -= 1;
         if self.handles(event.kind) {
             match poison {
+                // What is kept in memory alone has no dead letters.
+                Some(_) if self.memory_only => {}
                 Some(error) => {
                     dead_letters::insert(tx, self.group, self.topic, event, Some(error))?;
                     self.newly_parked.push(event.key);

@@ -20,6 +20,9 @@ use crate::{
 /// How far the stored bound of ids is moved ahead: the ordered parts of 250 ms.
 const ROWS_AHEAD: i64 = 250 << 12;
 
+/// What a service does on an occasion, with its name.
+pub(crate) type OfService = (&'static str, Box<dyn Fn() + Send>);
+
 /// What one pass over a batch needs beside the transaction.
 pub(crate) struct Desk {
     pub log: Log,
@@ -28,6 +31,8 @@ pub(crate) struct Desk {
     pub clock: Clock,
     pub after: Vec<Box<dyn FnOnce() + Send>>,
     pub metrics: Arc<Metrics>,
+    /// By service: makes its memory void.
+    pub forgets: Vec<OfService>,
 }
 
 impl Desk {
@@ -61,6 +66,15 @@ impl Desk {
         work.flush()?;
         for (name, count) in counts {
             self.metrics.appended(service, name, count);
+        }
+        Ok(())
+    }
+    /// Begins to write. Where another process wrote since for a service of this one, what that
+    /// service remembers is void.
+    pub fn begin(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+        for written in self.log.begin(tx)? {
+            let of = self.forgets.iter().filter(|(service, _)| *service == written);
+            of.for_each(|(_, forget)| forget());
         }
         Ok(())
     }

@@ -126,9 +126,9 @@ pub(crate) struct Latest(Mutex<Option<(i64, i64)>>);
 
 impl Recorder {
     /// Goes on after what is stored; `process` tells this writer from others on the same database.
-    pub fn open(tx: &mut Tx<'_>, process: u16, latest: Arc<Latest>) -> Result<Self, Fault> {
+    pub fn open(tx: &mut Tx<'_>, process: i64, latest: Arc<Latest>) -> Result<Self, Fault> {
         let last = tx.query_one(&LAST, &[Value::Int(i64::MAX)], |row| row.int(0))?.unwrap_or(0);
-        let process = i64::from(process) & ((1 << PROCESS_BITS) - 1);
+        let process = process & ((1 << PROCESS_BITS) - 1);
         Ok(Self { process, last, id: last, ranges: Vec::new(), latest })
     }
     /// A commit begins now; what it does comes after, and what an earlier one left is dropped.

@@ -171,6 +171,17 @@ async fn authorize<E: Endpoint>(platform: &Platform, parts: &mut Parts) -> Resul
         Who::Internal => return Ok(Caller::service()),
         needs => needs,
     };
+    match permitted(platform, parts, needs).await {
+        // What another process made a moment ago may not be known here yet.
+        Err(refusal) if matches!(refusal.code, Code::Unauthenticated | Code::NotFound) => {
+            platform.catch_up().await;
+            permitted(platform, parts, needs).await
+        }
+        permitted => permitted,
+    }
+}
+
+async fn permitted(platform: &Platform, parts: &mut Parts, needs: Who) -> Result<Caller, Refusal> {
     let caller = platform.access().caller(&parts.headers)?;
     match needs {
         Who::Operator if !caller.operator => {

@@ -1,9 +1,10 @@
 //! What operators ask of a process: the graph, health, rail connections, dead letters.
 
+use axum::http::header;
 use contracts::{
-    Code, Refusal,
+    Code, Endpoint, Refusal,
     operations::{
-        DropDeadLetter, GetDeadLetter, GetHealth, GetTopology, ListDeadLetters,
+        DeadLetterId, DropDeadLetter, GetDeadLetter, GetHealth, GetTopology, ListDeadLetters,
         ListRailConnections, RailCircuit, RailConnection, RailQueue, ReplayDeadLetter,
     },
     registry,
@@ -13,6 +14,7 @@ use crate::{
     access::Projection,
     dead_letters,
     http::{Answer, Answered, Ask},
+    peers::{OnBehalf, whole},
     replay::Deed,
 };
 
@@ -22,7 +24,7 @@ const PAGE_MOST: u32 = 1_000;
 
 impl Answer<GetTopology> for Projection {
     async fn answer(&self, ask: Ask<GetTopology>) -> Result<Answered<GetTopology>, Refusal> {
-        Ok(Answered::ok(&ask.platform.topology()))
+        Ok(Answered::ok(&ask.platform.topology_of_all().await))
     }
 }
 
@@ -107,6 +109,9 @@ impl Answer<ReplayDeadLetter> for Projection {
         &self,
         ask: Ask<ReplayDeadLetter>,
     ) -> Result<Answered<ReplayDeadLetter>, Refusal> {
+        if let Some(elsewhere) = elsewhere(&ask, &ask.path.id).await {
+            return elsewhere;
+        }
         let by = ask.caller.account;
         Ok(Answered::ok(&ask.platform.end_letter(ask.path.id, Deed::Replay, by).await?))
     }
@@ -114,7 +119,34 @@ impl Answer<ReplayDeadLetter> for Projection {
 
 impl Answer<DropDeadLetter> for Projection {
     async fn answer(&self, ask: Ask<DropDeadLetter>) -> Result<Answered<DropDeadLetter>, Refusal> {
+        if let Some(elsewhere) = elsewhere(&ask, &ask.path.id).await {
+            return elsewhere;
+        }
         let deed = Deed::Drop { reason: ask.body.reason.trim().to_owned() };
         Ok(Answered::ok(&ask.platform.end_letter(ask.path.id, deed, ask.caller.account).await?))
     }
+}
+
+/// The answer of the process whose consumer the letter is, where that is another one.
+async fn elsewhere<E: Endpoint>(
+    ask: &Ask<E>,
+    id: &DeadLetterId,
+) -> Option<Result<Answered<E>, Refusal>> {
+    let asked = OnBehalf {
+        path: E::PATH.replace("{deadLetterID}", &id.to_string()),
+        authorization: ask.headers.get(header::AUTHORIZATION)?.clone(),
+        headers: Vec::new(),
+        body: (!ask.raw.is_empty()).then(|| ask.raw.to_vec()),
+    };
+    let answer = ask.platform.pass_on::<E>(&id.consumer, asked).await?;
+    let told = match answer {
+        Ok(response) => whole(response).await,
+        Err(refusal) => Err(refusal),
+    };
+    Some(told.and_then(|(status, body)| {
+        let body: serde_json::Value = serde_json::from_slice(&body).map_err(|_| {
+            Refusal::new(Code::Unavailable, "another process answered with what is no answer")
+        })?;
+        Ok(Answered::json(status, &body))
+    }))
 }

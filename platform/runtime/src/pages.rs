@@ -48,6 +48,10 @@ impl Pages {
         let call: Call = Arc::new(move |request| Box::pin(answer(Arc::clone(&state), request)));
         Self { below, call }
     }
+    /// The path, and what is below it.
+    pub fn paths(&self) -> [String; 2] {
+        [self.below.to_owned(), format!("{}/{{*rest}}", self.below)]
+    }
     /// Adds the pages to a router.
     pub fn mount(&self, router: Router, platform: &Platform) -> Router {
         let (call, platform) = (Arc::clone(&self.call), platform.clone());
@@ -60,8 +64,8 @@ impl Pages {
                 }
             }
         };
-        let rest = format!("{}/{{*rest}}", self.below);
-        router.route(self.below, any(handler.clone())).route(&rest, any(handler))
+        let [below, rest] = self.paths();
+        router.route(&below, any(handler.clone())).route(&rest, any(handler))
     }
 }
 

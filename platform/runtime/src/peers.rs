@@ -2,11 +2,14 @@
 //! breaker, recording.
 //!
 //! In one process the request goes to the other service's handler as real request and response
-//! bytes, without a socket.
+//! bytes, without a socket; to another process it goes over HTTP.
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,11 @@ use axum::{
 use contracts::{Code, Endpoint, Method, Refusal};
 use tower::ServiceExt;
 
-use crate::{clock::Monotonic, http::BODY_BYTES_MOST};
+use crate::{
+    clock::Monotonic,
+    http::BODY_BYTES_MOST,
+    remote::{PUBLIC_BUDGET, Remote},
+};
 
 /// The whole time a question may take, its retry included.
 const BUDGET: Duration = Duration::from_millis(1_000);
@@ -27,8 +34,6 @@ const FAILURES_MOST: u32 = 5;
 /// How long an open circuit refuses before one question is let through.
 const OPEN_MICROS: u64 = 1_000_000;
 
-/// The whole time until the head of an answer of the public API; its caller may have asked to wait.
-const PUBLIC_BUDGET: Duration = Duration::from_secs(20);
 /// The most bytes of an answer that is read whole.
 const ANSWER_BYTES_MOST: usize = 4 * 1024 * 1024;
 
@@ -42,6 +47,23 @@ pub struct OnBehalf {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// A JSON body; none for a GET.
     pub body: Option<Vec<u8>>,
+}
+
+impl OnBehalf {
+    fn request(self, method: Method) -> Result<Request<Body>, Refusal> {
+        let mut request = Request::builder()
+            .method(method.as_str())
+            .uri(self.path)
+            .header(header::AUTHORIZATION, self.authorization);
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        if self.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = Body::from(self.body.unwrap_or_default());
+        request.body(body).map_err(|_| Refusal::not_found("path"))
+    }
 }
 
 /// A response with its whole body.
@@ -68,43 +90,72 @@ struct Circuit {
     open_until: AtomicU64,
 }
 
+/// Where a service is.
+pub(crate) enum Place {
+    /// In this process: its internal routes.
+    Here(Router),
+    /// In another one.
+    There(Arc<Remote>),
+}
+
+impl Place {
+    async fn ask(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+        match self {
+            Self::Here(router) => {
+                Ok(router.clone().oneshot(request).await.unwrap_or_else(|never| match never {}))
+            }
+            Self::There(remote) => remote.ask(request).await,
+        }
+    }
+}
+
 /// How to reach each service.
 pub(crate) struct Peers {
-    routers: BTreeMap<&'static str, Router>,
+    places: BTreeMap<&'static str, Place>,
     public: Router,
     circuits: BTreeMap<&'static str, Circuit>,
     monotonic: Monotonic,
 }
 
 impl Peers {
-    /// The internal routes of each service, and the public ones of all.
+    /// Where each service is, and the public routes of all.
     pub fn new(
-        routers: BTreeMap<&'static str, Router>,
+        places: BTreeMap<&'static str, Place>,
         public: Router,
         monotonic: Monotonic,
     ) -> Self {
-        let circuits = routers.keys().map(|name| (*name, Circuit::default())).collect();
-        Self { routers, public, circuits, monotonic }
+        let circuits = places.keys().map(|name| (*name, Circuit::default())).collect();
+        Self { places, public, circuits, monotonic }
+    }
+    /// What each process of each service elsewhere tells at `/internal/{service}/{what}`.
+    pub async fn ask_each(&self, what: &str) -> Vec<Vec<u8>> {
+        let mut told = Vec::new();
+        for (service, place) in &self.places {
+            if let Place::There(remote) = place {
+                told.extend(remote.ask_each(&format!("/internal/{service}/{what}")).await);
+            }
+        }
+        told
     }
     /// Asks a public endpoint for a caller. It is never asked twice: a write may have happened.
     pub async fn ask_for<E: Endpoint>(&self, asked: OnBehalf) -> Result<Response<Body>, Refusal> {
-        let mut request = Request::builder()
-            .method(E::METHOD.as_str())
-            .uri(asked.path)
-            .header(header::AUTHORIZATION, asked.authorization);
-        for (name, value) in asked.headers {
-            request = request.header(name, value);
-        }
-        if asked.body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        let request = request
-            .body(Body::from(asked.body.unwrap_or_default()))
-            .map_err(|_| Refusal::not_found("path"))?;
+        let request = asked.request(E::METHOD)?;
         let answer = self.public.clone().oneshot(request);
         match tokio::time::timeout(PUBLIC_BUDGET, answer).await {
             Ok(response) => Ok(response.unwrap_or_else(|never| match never {})),
             Err(_) => Err(unavailable(E::SERVICE, "did not answer in time")),
+        }
+    }
+    /// Asks a public endpoint at the process of a service; `None` where that is this one.
+    pub async fn pass_on<E: Endpoint>(
+        &self,
+        service: &str,
+        asked: OnBehalf,
+    ) -> Option<Result<Response<Body>, Refusal>> {
+        let Some(Place::There(remote)) = self.places.get(service) else { return None };
+        match asked.request(E::METHOD) {
+            Ok(request) => Some(remote.pass_on(request).await),
+            Err(refusal) => Some(Err(refusal)),
         }
     }
     /// Asks `GET path` of a service. A 4xx is its answer; a fault is tried once more in the budget.
@@ -131,7 +182,7 @@ impl Peers {
         service: &'static str,
         question: &Question<'_>,
     ) -> Result<(Vec<u8>, u64), Refusal> {
-        let (Some(router), Some(circuit)) = (self.routers.get(service), self.circuits.get(service))
+        let (Some(place), Some(circuit)) = (self.places.get(service), self.circuits.get(service))
         else {
             return Err(unavailable(service, "is not configured"));
         };
@@ -140,10 +191,10 @@ impl Peers {
             return Err(unavailable(service, "failed repeatedly and is left alone for a second"));
         }
         let tries = async {
-            let answer = ask(router, question).await;
+            let answer = ask(place, question).await;
             let failed = answer.as_ref().is_err_and(|refusal| refusal.code.status() >= 500);
             if failed && question.method == Method::Get {
-                return ask(router, question).await;
+                return ask(place, question).await;
             }
             answer
         };
@@ -179,7 +230,7 @@ fn called<E: Endpoint>((body, micros): (Vec<u8>, u64)) -> Result<Called<E::Reply
     Ok(Called { reply, micros, bytes: body.len() as u64 })
 }
 
-async fn ask(router: &Router, question: &Question<'_>) -> Result<Vec<u8>, Refusal> {
+async fn ask(place: &Place, question: &Question<'_>) -> Result<Vec<u8>, Refusal> {
     let mut request = Request::builder().method(question.method.as_str()).uri(question.path);
     if !question.body.is_empty() {
         request = request.header(header::CONTENT_TYPE, "application/json");
@@ -187,7 +238,7 @@ async fn ask(router: &Router, question: &Question<'_>) -> Result<Vec<u8>, Refusa
     let request = request
         .body(Body::from(question.body.clone()))
         .map_err(|_| Refusal::new(Code::Internal, "no valid internal path"))?;
-    let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+    let response = place.ask(request).await?;
     let status = response.status();
     let body = to_bytes(response.into_body(), 16 * BODY_BYTES_MOST)
         .await

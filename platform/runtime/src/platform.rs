@@ -1,5 +1,7 @@
 //! The platform as a service sees it, and starting a process of services.
 
+mod start;
+
 use std::{
     any::TypeId,
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use contracts::{
     Code, Endpoint, Refusal,
     exchanges::{EventPlace, Exchange},
@@ -17,27 +18,29 @@ use contracts::{
 };
 use eventlog::Log;
 use parking_lot::Mutex;
-use store::{Engine, Store, Tx, Writer};
+use store::{Engine, Store, Tx};
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    access::{Access, Projection},
+    access::Access,
     admission::Admission,
     clock::{Clock, Monotonic},
     commands::Command,
     exchanges::{self, Shows},
     health::{Since, health},
-    http::{self, Route},
     metrics::Metrics,
     peers::{Called, OnBehalf, Peers},
+    processes::{self, Others},
     queues::{Inbox, Waiting},
+    remote::{Peer, PeerKey},
     replay::{Deed, Repairs},
-    service::{Connection, Service, Tier, Wiring},
-    topology::{self, EdgeKind, Topology, declared},
+    service::Connection,
+    topology::{self, EdgeKind, Topology},
     turns::Turns,
-    work::Fault,
-    writer::{Signal, Writing},
+    writer::Signal,
 };
+
+pub use start::{Running, start, start_beside};
 
 /// How a process runs.
 #[derive(Clone)]
@@ -51,6 +54,19 @@ pub struct Settings {
     /// Where files of the process are (sealing key, credentials).
     pub directory: Option<PathBuf>,
     pub clock: Clock,
+}
+
+/// What of the installation runs in other processes.
+#[derive(Clone, Default)]
+pub struct Elsewhere {
+    /// The services there.
+    pub peers: Vec<Peer>,
+    /// Those of them that are rails.
+    pub rails: Vec<&'static str>,
+    /// The edges of the whole installation; of the services here where nothing says so.
+    pub declared: Option<Topology>,
+    /// What services of different processes show each other.
+    pub key: Option<PeerKey>,
 }
 
 /// Everything a handler or task may use. Cheap to clone.
@@ -81,6 +97,7 @@ struct Inner {
     consumes: BTreeSet<(&'static str, &'static str, i64)>,
     shows: BTreeMap<&'static str, Shows>,
     latest: Arc<exchanges::Latest>,
+    others: Arc<Others>,
 }
 
 impl Platform {
@@ -128,6 +145,25 @@ impl Platform {
     /// Whether writes are taken: the writer's thread goes on.
     pub fn is_writing(&self) -> bool {
         !self.inner.signal.has_ended()
+    }
+    /// Waits until keys and accounts are known here that other processes made before this call: a
+    /// second at most. At once where there is no other process.
+    pub async fn catch_up(&self) {
+        if self.engine() == Engine::Postgres {
+            self.inner.others.catch_up(CATCH_UP_MOST).await;
+        }
+    }
+    /// Moves the business clock of every process on the database ahead to where it is here.
+    pub async fn share_clock(&self) -> Result<(), Refusal> {
+        let (store, offset) = (self.inner.store.clone(), self.clock().offset_micros());
+        let moved =
+            tokio::task::spawn_blocking(move || processes::move_clock(&store, offset)).await;
+        if matches!(moved, Ok(Ok(()))) {
+            return Ok(());
+        }
+        tracing::error!(?moved, "the business clock of other processes cannot be moved");
+        let what = "the clock of other processes cannot be moved; repeat";
+        Err(Refusal::new(Code::Unavailable, what).retry_after(1))
     }
     /// Refuses a new write where our own processing is behind. To be asked before anything of it is
     /// looked at: what is refused then costs least.
@@ -200,6 +236,15 @@ impl Platform {
         self.inner.metrics.edge(from, E::SERVICE, EdgeKind::Synchronous, E::NAME, 1);
         answer
     }
+    /// The answer of the process of another service to a public endpoint that every process has;
+    /// `None` where that service runs here.
+    pub(crate) async fn pass_on<E: Endpoint>(
+        &self,
+        service: &str,
+        asked: OnBehalf,
+    ) -> Option<Result<axum::response::Response, Refusal>> {
+        self.peers().pass_on::<E>(service, asked).await
+    }
     /// The body of another service's `GET path`.
     pub async fn fetch(
         &self,
@@ -231,11 +276,11 @@ impl Platform {
         let mut draining = self.inner.draining.clone();
         let _ = draining.wait_for(|drain| *drain).await;
     }
-    /// The rails of this process.
+    /// The rails of the installation.
     pub(crate) fn rails(&self) -> &[&'static str] {
         &self.inner.rails
     }
-    /// The services of this process.
+    /// The services of the installation.
     pub fn services(&self) -> &[&'static str] {
         &self.inner.services
     }
@@ -243,9 +288,20 @@ impl Platform {
     pub fn metrics(&self) -> String {
         self.inner.metrics.text(&self.inner.store.counters(), self.inner.admission.refused())
     }
-    /// The declared graph with what was seen of it, and what was seen beside it.
+    /// The declared graph with what was seen of it, and what was seen beside it: by this process, or
+    /// by all.
     pub fn topology(&self) -> Topology {
         topology::observed(&self.inner.declared, &self.inner.metrics)
+    }
+    /// The same as every process of the installation saw it, those that answer.
+    pub async fn topology_of_all(&self) -> Topology {
+        let mut seen = BTreeMap::from([(self.inner.others.process(), self.topology())]);
+        for part in self.peers().ask_each("topology").await {
+            if let Ok((process, topology)) = serde_json::from_slice(&part) {
+                seen.insert(process, topology);
+            }
+        }
+        topology::merged(seen.into_values())
     }
     /// Whether this process can do its work.
     pub async fn health(&self) -> Health {
@@ -315,205 +371,7 @@ impl Platform {
     }
 }
 
-/// A running process of services.
-pub struct Running {
-    pub platform: Platform,
-    /// The public API of every service here.
-    pub public: Router,
-    stop: watch::Sender<bool>,
-    drain: watch::Sender<bool>,
-    signal: Arc<Signal>,
-    writer: Option<std::thread::JoinHandle<()>>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
-}
-
 /// How long an answer of a writer that has ended may be on its way.
 const ENDED_MOST: Duration = Duration::from_millis(100);
-/// How long a task may take to end once it was told to.
-const TASK_MOST: Duration = Duration::from_secs(5);
-
-impl Running {
-    /// Ends answers that go on, before a listener waits for what is under way.
-    pub fn drain(&self) {
-        let _ = self.drain.send(true);
-    }
-    /// Stops: tasks are told, what waits is finished, the writer ends.
-    pub async fn stop(mut self) {
-        self.drain();
-        let _ = self.stop.send(true);
-        for mut task in self.tasks.drain(..) {
-            if tokio::time::timeout(TASK_MOST, &mut task).await.is_err() {
-                task.abort();
-            }
-        }
-        self.signal.stop();
-        // Peers hold routers that hold the platform: without this the store would never close.
-        *self.platform.inner.peers.lock() = None;
-        // The store closes on a thread of its own: PostgreSQL's driver may not end inside tokio.
-        let ended = tokio::task::spawn_blocking(move || {
-            let Self { platform, public, writer, .. } = self;
-            let joined = writer.map(std::thread::JoinHandle::join);
-            drop((platform, public));
-            joined
-        });
-        if !matches!(ended.await, Ok(Some(Ok(())))) {
-            tracing::error!("the writer did not end as it should");
-        }
-    }
-}
-
-/// Adds the projection of keys and accounts as a consumer of its own.
-fn with_access(mut services: Vec<Wiring>, access: &Arc<Access>) -> Vec<Wiring> {
-    use contracts::{
-        accounts::{AccountCreated, CapabilityUpdated, KeyCreated, KeyRevoked},
-        operations::{
-            DropDeadLetter, GetDeadLetter, GetHealth, GetTopology, ListDeadLetters,
-            ListRailConnections, ReplayDeadLetter,
-        },
-    };
-    let projection = Arc::new(Projection(Arc::clone(access)));
-    let wiring = Service::new(crate::access::CONSUMER, Tier::Service, projection)
-        .handles::<KeyCreated>()
-        .handles::<KeyRevoked>()
-        .handles::<AccountCreated>()
-        .handles::<CapabilityUpdated>()
-        .answers::<GetTopology>()
-        .answers::<GetHealth>()
-        .answers::<ListRailConnections>()
-        .answers::<ListDeadLetters>()
-        .answers::<GetDeadLetter>()
-        .answers::<ReplayDeadLetter>()
-        .answers::<DropDeadLetter>()
-        .wire();
-    services.insert(0, wiring);
-    services
-}
-
-/// Starts these services on a store: migrates nothing, loads, starts the writer and the tasks.
-pub fn start(
-    store: Store,
-    writer: Writer,
-    services: Vec<Wiring>,
-    settings: Settings,
-) -> Result<Running, Fault> {
-    let (stop, stopping) = watch::channel(false);
-    let (drain, draining) = watch::channel(false);
-    let access = Arc::new(Access::default());
-    let declared = declared(&services);
-    let names: Vec<&'static str> = services.iter().map(|service| service.name).collect();
-    let rails = services.iter().filter(|s| s.tier == Tier::Rail).map(|s| s.name).collect();
-    let mut services = with_access(services, &access);
-    let metrics = Arc::new(Metrics::new(settings.clock.clone()));
-    let signal = Arc::new(Signal::default());
-    let admission = Arc::new(Admission::new(settings.waiting_most));
-    let latest = Arc::new(exchanges::Latest::default());
-    let inboxes = services
-        .iter()
-        .flat_map(|service| service.queues.iter().map(|queue| queue.inbox()))
-        .collect();
-    let routes = taken(&mut services, |service| &mut service.routes);
-    let pages = taken(&mut services, |service| &mut service.pages);
-    let connections =
-        services.iter_mut().filter_map(|s| Some((s.name, s.connection.take()?))).collect();
-    let tasks = taken(&mut services, |service| &mut service.tasks);
-    let monotonic = Monotonic::system();
-    let consumes = consumes(&services);
-    let shows = services.iter().filter_map(|s| Some((s.name, s.shows?))).collect();
-    let platform = Platform {
-        inner: Arc::new(Inner {
-            store: store.clone(),
-            settings: settings.clone(),
-            monotonic: monotonic.clone(),
-            access: Arc::clone(&access),
-            peers: Mutex::new(None),
-            inboxes,
-            signal: Arc::clone(&signal),
-            admission: Arc::clone(&admission),
-            turns: Arc::new(Turns::new(monotonic.clone())),
-            metrics: Arc::clone(&metrics),
-            repairs: Arc::default(),
-            since: Since::default(),
-            stopping,
-            draining,
-            declared,
-            services: names.clone(),
-            rails,
-            connections,
-            consumes,
-            shows,
-            latest: Arc::clone(&latest),
-        }),
-    };
-    let mut writing = Writing::open(
-        (store.clone(), writer),
-        services,
-        &settings,
-        (signal.clone(), admission, Arc::clone(&platform.inner.repairs)),
-        metrics,
-        latest,
-    )?;
-    writing.load(|tx| access.load(tx))?;
-    let internal = internal(&names, &routes, &platform);
-    let public: Vec<Route> =
-        routes.into_iter().filter(|route| route.access != contracts::Access::Internal).collect();
-    let public = http::router(&public, &platform);
-    let peers = Peers::new(internal, public.clone(), monotonic);
-    *platform.inner.peers.lock() = Some(Arc::new(peers));
-    let public = pages.iter().fold(public, |router, pages| pages.mount(router, &platform));
-    let writer = std::thread::Builder::new()
-        .name("writer".to_owned())
-        .spawn(move || writing.run())
-        .expect("a process may have a second thread");
-    let tasks = tasks.into_iter().map(|task| tokio::spawn(task(platform.clone()))).collect();
-    Ok(Running { platform, public, stop, drain, signal, writer: Some(writer), tasks })
-}
-
-/// Everything of one kind that the services have.
-fn taken<T>(services: &mut [Wiring], of: impl Fn(&mut Wiring) -> &mut Vec<T>) -> Vec<T> {
-    services.iter_mut().flat_map(|service| std::mem::take(of(service))).collect()
-}
-
-fn consumes(services: &[Wiring]) -> BTreeSet<(&'static str, &'static str, i64)> {
-    let mut all = BTreeSet::new();
-    for service in services {
-        for handler in &service.handlers {
-            all.extend(handler.topics.iter().map(|topic| (service.name, *topic, handler.kind)));
-        }
-    }
-    all
-}
-
-/// Each service's internal endpoints, with the one every service has: its part of a timeline.
-fn internal(
-    names: &[&'static str],
-    routes: &[Route],
-    platform: &Platform,
-) -> BTreeMap<&'static str, Router> {
-    let router = |name: &'static str| {
-        let own: Vec<Route> = routes
-            .iter()
-            .filter(|route| route.service == name && route.access == contracts::Access::Internal)
-            .cloned()
-            .collect();
-        let router = http::router(&own, platform);
-        let router = exchanges::mount(router, name, platform.clone());
-        (name, mount_connection(router, name, platform.clone()))
-    };
-    names.iter().map(|name| router(name)).collect()
-}
-
-/// Adds `GET /internal/{rail}/connection` to a rail's internal routes.
-fn mount_connection(router: Router, service: &'static str, platform: Platform) -> Router {
-    let Some(tells) = platform.inner.connections.get(service).cloned() else { return router };
-    let answer = move || {
-        let (platform, tells) = (platform.clone(), Arc::clone(&tells));
-        async move {
-            let asker = platform.clone();
-            match platform.read(move |tx| tells(&asker, tx)).await {
-                Ok(connection) => http::replied(&connection),
-                Err(refusal) => http::refused(&refusal),
-            }
-        }
-    };
-    router.route(&format!("/internal/{service}/connection"), axum::routing::get(answer))
-}
+/// How long a key or account that is not known here is waited for.
+const CATCH_UP_MOST: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{body::Body as HttpBody, http::Response};
-use contracts::{Endpoint, Event, Timestamp, operations::RailConnection};
+use contracts::{Access as Who, Endpoint, Event, Timestamp, operations::RailConnection};
 use store::{Migration, Tx};
 
 use crate::{
@@ -70,6 +70,9 @@ pub struct Wiring {
     pub(crate) floor: Option<Floor>,
     pub(crate) committed: Vec<Box<dyn Fn() + Send>>,
     pub(crate) rolled_back: Vec<Box<dyn Fn() + Send>>,
+    pub(crate) forgets: Vec<Box<dyn Fn() + Send>>,
+    pub(crate) elsewhere: Vec<Box<dyn Fn() + Send>>,
+    pub(crate) memory_only: bool,
     pub(crate) committed_only: bool,
     pub(crate) lazy: Duration,
     pub(crate) shows: Option<Shows>,
@@ -78,6 +81,23 @@ pub struct Wiring {
 }
 
 impl Wiring {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+    /// Whether it is a rail.
+    pub fn is_rail(&self) -> bool {
+        self.tier == Tier::Rail
+    }
+    /// The public paths that it answers, each once, with names in braces.
+    pub fn paths(&self) -> Vec<String> {
+        let public = self.routes.iter().filter(|route| route.access != Who::Internal);
+        let mut paths: Vec<String> = public.map(|route| route.path.to_owned()).collect();
+        paths.extend(self.pages.iter().flat_map(Pages::paths));
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
     /// Declares an edge from each emitter of an event.
     fn consumes(&mut self, emitters: &[&str], event: &str) {
         let edge = |from: &&str| Edge::declared(from, self.name, EdgeKind::Event, event);
@@ -104,6 +124,9 @@ impl<S: Send + Sync + 'static> Service<S> {
             floor: None,
             committed: Vec::new(),
             rolled_back: Vec::new(),
+            forgets: Vec::new(),
+            elsewhere: Vec::new(),
+            memory_only: false,
             committed_only: tier == Tier::Rail,
             lazy: Duration::ZERO,
             shows: None,
@@ -260,6 +283,25 @@ impl<S: Send + Sync + 'static> Service<S> {
         self.wiring.committed.push(Box::new(move || committed(&state)));
         let state = Arc::clone(&self.state);
         self.wiring.rolled_back.push(Box::new(move || rolled_back(&state)));
+        self
+    }
+    /// What the writer's memory does where another process has written this service's tables: it is
+    /// void, and read again when it is needed.
+    pub fn forgets(mut self, forget: fn(&S)) -> Self {
+        let state = Arc::clone(&self.state);
+        self.wiring.forgets.push(Box::new(move || forget(&state)));
+        self
+    }
+    /// What is to be done where another process of this service has emitted events: who waits here
+    /// may wait for what happened there.
+    pub fn hears_of_others(mut self, heard: fn(&S)) -> Self {
+        let state = Arc::clone(&self.state);
+        self.wiring.elsewhere.push(Box::new(move || heard(&state)));
+        self
+    }
+    /// Consumes into memory alone, in every process anew: it has no position and no dead letters.
+    pub(crate) fn in_memory(mut self) -> Self {
+        self.wiring.memory_only = true;
         self
     }
     /// The wiring alone, for the platform.

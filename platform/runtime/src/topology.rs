@@ -55,3 +55,30 @@ pub(crate) fn observed(declared: &Topology, metrics: &Metrics) -> Topology {
     }
     topology
 }
+
+/// What several processes saw, in one: counts add up, the newest moment and the largest lag count.
+pub(crate) fn merged(all: impl Iterator<Item = Topology>) -> Topology {
+    let mut merged = Topology { services: Vec::new(), edges: Vec::new() };
+    for topology in all {
+        if merged.services.is_empty() {
+            merged.services = topology.services;
+        }
+        for edge in topology.edges {
+            let same = |known: &&mut Edge| {
+                (&known.from, &known.to, known.kind, &known.name)
+                    == (&edge.from, &edge.to, edge.kind, &edge.name)
+            };
+            match merged.edges.iter_mut().find(same) {
+                None => merged.edges.push(edge),
+                Some(known) => {
+                    known.declared |= edge.declared;
+                    known.observed += edge.observed;
+                    known.last = known.last.max(edge.last);
+                    known.last_minute += edge.last_minute;
+                    known.lag_micros = known.lag_micros.max(edge.lag_micros);
+                }
+            }
+        }
+    }
+    merged
+}

@@ -20,13 +20,16 @@ use parking_lot::{Condvar, Mutex};
 use store::{Store, Tx, Writer};
 
 use crate::{
+    access::CONSUMER,
     admission::Admission,
     consumers::Consumer,
-    desk::{Desk, RowBound},
+    desk::{Desk, OfService, RowBound},
+    elsewhere::process,
     exchanges,
     ids::Ids,
     metrics::Metrics,
     platform::Settings,
+    processes::Others,
     queues::{AnyQueue, internal, unavailable},
     replay::Repairs,
     service::{Due, Late, Start, Wiring},
@@ -114,14 +117,17 @@ enum Failed {
 
 /// The writer's state.
 pub(crate) struct Writing {
-    writer: Writer,
-    desk: Desk,
+    pub(crate) writer: Writer,
+    pub(crate) desk: Desk,
     queues: Vec<Box<dyn AnyQueue>>,
-    consumers: Vec<Consumer>,
+    pub(crate) consumers: Vec<Consumer>,
     late: Vec<Late>,
     late_due: Vec<Due>,
     start: Vec<Start>,
     committed: Vec<Box<dyn Fn() + Send>>,
+    /// By service: what to do where another process of it emitted events.
+    pub(crate) elsewhere: Vec<OfService>,
+    pub(crate) others: Arc<Others>,
     rolled_back: Vec<Box<dyn Fn() + Send>>,
     signal: Arc<Signal>,
     admission: Arc<Admission>,
@@ -133,32 +139,45 @@ pub(crate) struct Writing {
     ended: contracts::Timestamp,
     /// How long the last commit took to become durable.
     took: Duration,
+    /// The newest question for a look that a look has answered.
+    pub(crate) looked: u64,
 }
 
 impl Writing {
     /// Opens the log and every consumer's position, and loads what services keep in memory.
     pub fn open(
-        (store, mut writer): (Store, Writer),
+        (store, mut writer, others): (Store, Writer, Arc<Others>),
         services: Vec<Wiring>,
         settings: &Settings,
         (signal, admission, repairs): (Arc<Signal>, Arc<Admission>, Arc<Repairs>),
         metrics: Arc<Metrics>,
         latest: Arc<exchanges::Latest>,
     ) -> Result<Self, Fault> {
-        let topics: Vec<&'static str> =
-            services.iter().map(|service| service.name).filter(|name| *name != "access").collect();
+        let own: Vec<&'static str> =
+            services.iter().map(|service| service.name).filter(|name| *name != CONSUMER).collect();
+        let mut topics = own.clone();
+        let read = services.iter().flat_map(|service| &service.handlers);
+        topics.extend(read.flat_map(|handler| handler.topics));
+        topics.sort_unstable();
+        topics.dedup();
         let mut tx = writer.begin()?;
-        let log = Log::open(&mut tx, &topics, settings.shards).map_err(Fault::from)?;
+        let mut log = Log::open(&mut tx, &topics, settings.shards).map_err(Fault::from)?;
         let consumers = Consumer::open_all(&mut tx, &log, &services)?;
         let last_row = exchanges::last_row(&mut tx)?;
         let mut ids = Ids::system(last_row);
-        let mut process = [0; 2];
-        ids.secret(&mut process);
-        let process = u16::from_le_bytes(process);
+        let process = process(&mut tx, &mut ids)?;
+        log.writes(process, &own);
         let recorder = exchanges::Recorder::open(&mut tx, process, latest)?;
         tx.commit()?;
-        let desk =
-            Desk { log, ids, recorder, clock: settings.clock.clone(), after: Vec::new(), metrics };
+        let desk = Desk {
+            log,
+            ids,
+            recorder,
+            clock: settings.clock.clone(),
+            after: Vec::new(),
+            metrics,
+            forgets: Vec::new(),
+        };
         let mut writing = Self {
             writer,
             desk,
@@ -168,6 +187,8 @@ impl Writing {
             late_due: Vec::new(),
             start: Vec::new(),
             committed: Vec::new(),
+            elsewhere: Vec::new(),
+            others,
             rolled_back: Vec::new(),
             signal,
             admission,
@@ -177,12 +198,18 @@ impl Writing {
             cycles: 0,
             ended: settings.clock.machine(),
             took: Duration::ZERO,
+            looked: 0,
         };
         for service in services {
             writing.queues.extend(service.queues.into_iter().map(|queue| queue.queue));
             writing.late.extend(service.late);
             writing.late_due.extend(service.due);
             writing.start.extend(service.start);
+            let name = service.name;
+            let named =
+                |what: Vec<Box<dyn Fn() + Send>>| what.into_iter().map(move |one| (name, one));
+            writing.desk.forgets.extend(named(service.forgets));
+            writing.elsewhere.extend(named(service.elsewhere));
             writing.committed.extend(service.committed);
             writing.rolled_back.extend(service.rolled_back);
         }
@@ -205,6 +232,9 @@ impl Writing {
     pub fn run(mut self) {
         let _ended = Ended(Arc::clone(&self.signal));
         loop {
+            if self.others.have_news() {
+                self.look();
+            }
             let due = self.due();
             if due == Some(Duration::ZERO) {
                 self.gather();
@@ -240,7 +270,8 @@ impl Writing {
     }
     /// How long nothing has to be done: zero for now, `None` until a signal.
     fn due(&mut self) -> Option<Duration> {
-        if self.queued() > 0 || self.repairs.is_waiting() {
+        let asked = self.queued() > 0 || self.repairs.is_waiting();
+        if asked || self.others.wait_for_a_look() {
             return Some(Duration::ZERO);
         }
         let now = self.desk.clock.machine();
@@ -286,6 +317,7 @@ impl Writing {
         }
         let repairs = Arc::clone(&self.repairs);
         self.repair(&repairs);
+        self.tell_how_far();
     }
     /// How far consumers are behind, for the metrics and for what is admitted.
     fn look_at_lag(&mut self, now: contracts::Timestamp) {
@@ -311,13 +343,18 @@ impl Writing {
     fn cycle(&mut self, commands: bool, consumers: bool) -> Result<(), Failed> {
         self.desk.starts();
         let mut tx = self.writer.begin().map_err(|error| Failed::Store(error.into()))?;
-        let applied = Self::apply(
-            &mut self.desk,
-            &mut self.queues,
-            &mut self.consumers,
-            &mut tx,
-            (commands, consumers),
-        );
+        let begun = self.desk.begin(&mut tx).and_then(|()| {
+            self.consumers.iter_mut().try_for_each(|one| one.reload(&mut tx, &self.desk.log))
+        });
+        let applied = begun.map_err(Failed::Store).and_then(|()| {
+            Self::apply(
+                &mut self.desk,
+                &mut self.queues,
+                &mut self.consumers,
+                &mut tx,
+                (commands, consumers),
+            )
+        });
         let applied = applied.and_then(|()| {
             self.desk.record(&mut tx, &mut self.row_bound).map_err(Failed::Store)?;
             let now = self.desk.clock.machine();
@@ -378,6 +415,7 @@ impl Writing {
     fn durable(&mut self) {
         self.desk.recorder.committed(self.desk.clock.machine());
         self.row_bound.stored = self.row_bound.saving;
+        self.ring();
         self.desk.log.committed();
         for consumer in &mut self.consumers {
             consumer.committed();
@@ -452,6 +490,7 @@ impl Writing {
     fn one_command(&mut self, number: usize, index: usize) -> Result<(), Fault> {
         self.desk.starts();
         let mut tx = self.writer.begin()?;
+        self.desk.begin(&mut tx)?;
         let queue = &mut self.queues[number];
         let service = queue.service();
         self.desk.work(&mut tx, service, |work| queue.commit(work, index, index + 1))?;
@@ -491,6 +530,7 @@ impl Writing {
     ) -> Result<Result<T, E>, Fault> {
         self.desk.starts();
         let mut tx = self.writer.begin()?;
+        self.desk.begin(&mut tx)?;
         let applied = apply(&mut self.consumers, &mut self.desk, &mut tx);
         let ended = match &applied {
             Ok(_) => self
@@ -516,6 +556,7 @@ impl Writing {
     fn one_event(&mut self, index: usize, poison: Option<&str>) -> Result<(), Fault> {
         self.desk.starts();
         let mut tx = self.writer.begin()?;
+        self.desk.begin(&mut tx)?;
         self.consumers[index].one(&mut self.desk, &mut tx, poison)?;
         self.desk.record(&mut tx, &mut self.row_bound)?;
         tx.commit()?;

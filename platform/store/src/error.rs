@@ -112,8 +112,9 @@ impl Error {
                 Some(code) => {
                     let code = code.code();
                     // 40001 serialization failure, 40P01 deadlock, 55P03 lock not available, 08xxx
-                    // connection, 57Pxx server going down, 53xxx out of connections or the like.
-                    matches!(code, "40001" | "40P01" | "55P03")
+                    // connection, 57Pxx server going down, 53xxx out of connections or the like,
+                    // 25P03 and 57014 a time-out.
+                    matches!(code, "40001" | "40P01" | "55P03" | "25P03" | "57014")
                         || code.starts_with("08")
                         || code.starts_with("57P")
                         || code.starts_with("53")

@@ -17,6 +17,7 @@
 //!   hit, which the caller sees as a lost race; SQLite would count both.
 //! - `sum()` of a BIGINT is NUMERIC on PostgreSQL: write `CAST(sum(x) AS BIGINT)`.
 
+mod bell;
 mod checkpoint;
 mod directory;
 mod dynamic;
@@ -31,6 +32,7 @@ mod store;
 mod tx;
 mod value;
 
+pub use bell::Bell;
 pub use checkpoint::{Checkpoint, Counters};
 pub use error::{Error, Result};
 pub use migrate::Migration;

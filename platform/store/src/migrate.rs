@@ -37,6 +37,8 @@ fn by_owner(all: &[Migration]) -> BTreeMap<&'static str, Vec<Migration>> {
 /// Brings the schema up to date; returns the number of steps that were applied.
 pub(crate) fn run(line: &mut Line, all: &[Migration]) -> Result<usize> {
     if let Line::Postgres(pg) = line {
+        // A new index of a large table takes what it takes.
+        pg.simple("SET statement_timeout = 0; SET lock_timeout = 0")?;
         pg.simple(&format!("SELECT pg_advisory_lock({LOCK})"))?;
     }
     let result = run_locked(line, all);

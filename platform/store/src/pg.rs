@@ -41,6 +41,11 @@ impl Pg {
             client.batch_execute(
                 "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
             )?;
+            // One that is stopped in the middle must not keep other processes from their rows.
+            client.batch_execute(
+                "SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '20s';
+                 SET statement_timeout = '60s'",
+            )?;
         }
         Ok(Pg { client, prepared: Prepared::default() })
     }

@@ -5,7 +5,7 @@ use crate::epoch::Epochs;
 use crate::pg::Pg;
 use crate::sqlite::{self, Role};
 use crate::tx::{Line, Tx};
-use crate::{Error, Migration, Result, directory, migrate};
+use crate::{Error, Migration, Result, Value, directory, migrate};
 use parking_lot::{Condvar, Mutex};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -81,6 +81,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
+    }
+
     /// The writer's transaction is durable.
     pub(crate) fn committed(&self) {
         self.commits.fetch_add(1, Relaxed);
@@ -267,6 +271,10 @@ impl Store {
     pub(crate) fn shared(&self) -> &Shared {
         &self.0
     }
+
+    pub(crate) fn shared_handle(&self) -> Arc<Shared> {
+        self.0.clone()
+    }
 }
 
 fn open_file(path: &Path, file: &Path, cache_kib: u32) -> Result<rusqlite::Connection> {
@@ -335,6 +343,17 @@ impl Writer {
     /// True when [`Writer::migrate`] would have nothing to do.
     pub fn schema_is_current(&mut self, migrations: &[Migration]) -> Result<bool> {
         migrate::is_current(&mut self.line, migrations)
+    }
+
+    /// Rings for the other processes on the database, after a commit ([`crate::Bell`]).
+    pub fn ring(&mut self, channel: &str, payload: &str) -> Result<()> {
+        match &mut self.line {
+            Line::Sqlite(_) => Ok(()),
+            Line::Postgres(pg) => {
+                let values = [Value::Text(channel), Value::Text(payload)];
+                pg.query("SELECT pg_notify($1, $2)::text", &values).map(drop)
+            }
+        }
     }
 
     /// Which engine is below.

@@ -52,6 +52,7 @@ pub fn service(store: &Store) -> Service<Ledger> {
             |ledger| ledger.books.lock().committed(),
             |ledger| ledger.books.lock().rolled_back(),
         )
+        .forgets(|ledger| ledger.books.lock().forget())
         .answers::<ListWallets>()
         .answers::<CreateWallet>()
         .answers::<GetWallet>()

@@ -110,6 +110,11 @@ impl Transfers {
         self.indexes.committed();
         self.fresh.lock().clear();
     }
+    /// Another process of this service changed transfers.
+    pub fn changed_elsewhere(&self) {
+        self.waiters.wake_all();
+        self.followers.wake_all();
+    }
     /// The commit is gone: memory is as before it.
     pub fn rolled_back(&self) {
         self.indexes.rolled_back();

@@ -44,6 +44,14 @@ impl Waiters {
             }
         }
     }
+    /// Some transfers may have ended in another process: whoever waits looks.
+    pub fn wake_all(&self) {
+        let all = std::mem::take(&mut *self.0.lock());
+        for wake in all.into_values().flatten() {
+            // Who went away needs no answer.
+            let _ = wake.send(());
+        }
+    }
     /// These transfers have ended, durably.
     pub fn wake(&self, ended: &[TransferId]) {
         let mut waiting = self.0.lock();
@@ -79,19 +87,26 @@ impl Transfers {
         transfer: TransferId,
         most: Duration,
     ) -> Result<Record, Refusal> {
-        // Registered before the look, so that no end falls between the two.
-        let woken = self.waiters.register(transfer);
-        let record = existing(platform, transfer).await?;
-        if is_final(record.progress.status) {
-            drop(woken);
-            self.waiters.forget(transfer);
-            return Ok(record);
+        let timer = tokio::time::sleep(most);
+        tokio::pin!(timer);
+        loop {
+            // Registered before the look, so that no end falls between the two.
+            let woken = self.waiters.register(transfer);
+            let record = existing(platform, transfer).await?;
+            if is_final(record.progress.status) {
+                drop(woken);
+                self.waiters.forget(transfer);
+                return Ok(record);
+            }
+            tokio::select! {
+                biased;
+                _ = woken => {}
+                () = &mut timer => {
+                    self.waiters.forget(transfer);
+                    return existing(platform, transfer).await;
+                }
+            }
         }
-        let in_time = tokio::time::timeout(most, woken).await;
-        if in_time.is_err() {
-            self.waiters.forget(transfer);
-        }
-        existing(platform, transfer).await
     }
 }
 

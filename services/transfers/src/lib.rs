@@ -73,4 +73,5 @@ pub fn service(on: &::store::Store) -> Service<Transfers> {
         .starts(|state, tx| Ok(state.indexes.restore(tx)?))
         .merges(|state, tx, _| state.indexes.merge(tx))
         .remembers(Transfers::committed, Transfers::rolled_back)
+        .hears_of_others(Transfers::changed_elsewhere)
 }

@@ -573,6 +573,10 @@ impl Books {
             self.free.push(slot);
         }
     }
+    /// Another process wrote these books: nothing of them is known, and no row is known to be new.
+    pub fn forget(&mut self) {
+        *self = Self::new(self.index.clone());
+    }
     /// Work of the late index that is due.
     pub fn merge_due(&self, tx: &mut Tx<'_>) -> Result<()> {
         self.index.merge_due(tx).map(drop)

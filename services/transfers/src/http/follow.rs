@@ -62,6 +62,12 @@ impl Followers {
             }
         }
     }
+    /// Any transfer may have changed in another process.
+    pub fn wake_all(&self) {
+        for follower in self.0.lock().of.values().flatten() {
+            follower.notify_one();
+        }
+    }
     fn register(&self, transfer: TransferId) -> Result<Follower, Refusal> {
         let mut following = self.0.lock();
         if following.count >= FOLLOWERS_MOST {
