@@ -139,9 +139,10 @@ pub struct Up {
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "Example:
   switchyard migrate --database postgres://switchyard@localhost/switchyard
-  switchyard serve all --database postgres://switchyard@localhost/switchyard")]
+  switchyard serve all --database postgres://switchyard@localhost/switchyard
+  switchyard serve ledger --database URL --listen 127.0.0.1:8081 --peer-key FILE")]
 pub struct Serve {
-    /// Which services: `all` is everything in one process
+    /// Which services: `all` is everything in one process, `gateway` passes on to all
     #[arg(required = true, value_name = "ROLE")]
     pub roles: Vec<Role>,
     /// The PostgreSQL database
@@ -153,6 +154,15 @@ pub struct Serve {
     /// Where to listen; port 0 takes a free one
     #[arg(long, env = "SWITCHYARD_LISTEN", default_value = LISTEN, value_name = "ADDR")]
     pub listen: SocketAddr,
+    /// Where the services of other processes are, one flag each
+    #[arg(long = "peer", value_name = "ROLE=URL", value_parser = peer)]
+    pub peers: Vec<(String, String)>,
+    /// A file with the key that services of different processes show each other, 16 characters or more
+    #[arg(long, env = "SWITCHYARD_PEER_KEY", value_name = "FILE")]
+    pub peer_key: Option<PathBuf>,
+    /// The address under which clients reach the platform [default: this process's own]
+    #[arg(long, env = "SWITCHYARD_BASE_URL", value_name = "URL")]
+    pub base_url: Option<String>,
     #[command(flatten)]
     pub run: Run,
 }
@@ -162,8 +172,42 @@ pub struct Serve {
 pub enum Role {
     /// Every service and rail.
     All,
+    /// Passes each public path on to its service.
+    Gateway,
+    Accounts,
+    PaymentMethods,
+    Transfers,
+    Ledger,
+    Webhooks,
+    Dashboard,
+    Ach,
+    Card,
+    Rtp,
     /// The counterparties, as `--sandbox`.
     Sandbox,
+}
+
+impl Role {
+    /// The name of the service, where the role is one.
+    pub fn service(self) -> Option<String> {
+        let none = matches!(self, Self::All | Self::Gateway | Self::Sandbox);
+        let value = self.to_possible_value().filter(|_| !none)?;
+        Some(value.get_name().to_owned())
+    }
+}
+
+/// `ROLE=URL`
+fn peer(text: &str) -> Result<(String, String), String> {
+    let (role, url) =
+        text.split_once('=').ok_or("ROLE=URL, such as ledger=http://127.0.0.1:8081")?;
+    let known = Role::from_str(role, false)?;
+    if known == Role::All {
+        return Err("`all` is no peer: name each role".to_owned());
+    }
+    if !url.starts_with("http://") {
+        return Err(format!("{url} is none of http://HOST:PORT"));
+    }
+    Ok((role.to_owned(), url.trim_end_matches('/').to_owned()))
 }
 
 /// Arguments of `migrate`.

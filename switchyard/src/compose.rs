@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use runtime::{Clock, Running, Settings, Topology, Wiring};
+use runtime::{Clock, Elsewhere, Peer, PeerKey, Running, Settings, Topology, Wiring};
 use store::{Location, Options, Store, Writer};
 
 use crate::exit::{Context, Failure, Outcome};
@@ -14,6 +14,12 @@ use crate::exit::{Context, Failure, Outcome};
 const WAITING_MOST: usize = 4_096;
 /// The key that account numbers are sealed under, in the data directory, outside the database.
 const SEALING_KEY: &str = "sealing.key";
+
+/// The service that seals and opens account numbers.
+const SEALER: &str = "payment-methods";
+
+/// The role of the counterparties.
+const SANDBOX: &str = "sandbox";
 
 /// The discard port of this machine: nobody listens there.
 const NO_PARTICIPANT: &str = "http://127.0.0.1:9/messages";
@@ -39,6 +45,9 @@ pub struct Plan {
     /// The bank that takes ACH files; without one the rail waits.
     pub ach: Option<AchPlan>,
     pub clock: Clock,
+    /// The services of this process; all of them where it says none.
+    pub only: Option<Vec<String>>,
+    pub elsewhere: Elsewhere,
 }
 
 /// How to reach the bank.
@@ -141,9 +150,15 @@ fn rtp_settings(plan: &Plan) -> rtp::Config {
 /// Brings the embedded store's schema up to date (a database's must be), and starts the services.
 /// In a tokio context, on a thread that is not tokio's.
 pub fn start((store, mut writer): Opened, plan: &Plan) -> Outcome<Running> {
-    let path = plan.directory.join(SEALING_KEY);
-    let sealing = payment_methods::SealingKey::load_or_create(&path).context("the sealing key")?;
-    let services = services(&store, plan, sealing)?;
+    let here =
+        |name: &str| plan.only.as_ref().is_none_or(|only| only.iter().any(|one| one == name));
+    let sealing = if here(SEALER) {
+        let path = plan.directory.join(SEALING_KEY);
+        payment_methods::SealingKey::load_or_create(&path).context("the sealing key")?
+    } else {
+        payment_methods::SealingKey::new(&[0; 32])
+    };
+    let mut services = services(&store, plan, sealing)?;
     let migrations = runtime::migrations(&services);
     match store.engine() {
         store::Engine::Sqlite => {
@@ -165,7 +180,37 @@ pub fn start((store, mut writer): Opened, plan: &Plan) -> Outcome<Running> {
         directory: Some(plan.directory.clone()),
         clock: plan.clock.clone(),
     };
-    runtime::start(store, writer, services, settings).context("the services cannot start")
+    services.retain(|service| here(service.name()));
+    runtime::start_beside((store, writer), services, settings, &plan.elsewhere)
+        .context("the services cannot start")
+}
+
+/// The services that other processes run, by `ROLE=URL`, each with the public paths that it answers.
+pub fn elsewhere(
+    store: &Store,
+    peers: &[(String, String)],
+    key: Option<PeerKey>,
+) -> Outcome<Elsewhere> {
+    let urls = |role: &str| -> Vec<String> {
+        peers.iter().filter(|(name, _)| name == role).map(|(_, url)| url.clone()).collect()
+    };
+    let all = unstarted(store)?;
+    let mut elsewhere = Elsewhere { key, ..Elsewhere::default() };
+    elsewhere.declared = Some(runtime::declared(&all)).filter(|_| !peers.is_empty());
+    for service in &all {
+        let (name, paths) = (service.name(), service.paths());
+        let urls = urls(name);
+        if !urls.is_empty() {
+            elsewhere.rails.extend(service.is_rail().then_some(name));
+            elsewhere.peers.push(Peer { service: name, urls, paths, outside: false });
+        }
+    }
+    let urls = urls(SANDBOX);
+    if !urls.is_empty() {
+        let paths = crate::routes::OF_THE_SANDBOX.map(str::to_owned).to_vec();
+        elsewhere.peers.push(Peer { service: SANDBOX, urls, paths, outside: true });
+    }
+    Ok(elsewhere)
 }
 
 /// Every service for its wiring alone: nothing is started, nothing sealed.
@@ -181,6 +226,8 @@ fn unstarted(store: &Store) -> Outcome<Vec<Wiring>> {
         card_settlements: None,
         ach: None,
         clock: Clock::system(),
+        only: None,
+        elsewhere: Elsewhere::default(),
     };
     services(store, &plan, payment_methods::SealingKey::new(&[0; 32]))
 }

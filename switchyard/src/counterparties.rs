@@ -1,6 +1,9 @@
 //! The sandbox beside the platform: its counterparties, its clock, and their HTTP addresses.
 
+mod addresses;
+
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -13,10 +16,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    cli, compose,
+    cli,
     exit::{Context, Outcome},
     moment,
 };
+
+pub use addresses::Addresses;
 
 /// The key with which the ACH rail logs in at the bank, in the data directory.
 const ACH_KEY: &str = "ach.key";
@@ -24,7 +29,6 @@ const ACH_KEY: &str = "ach.key";
 /// The running counterparties and the clock that they share with the platform.
 pub struct Counterparties {
     sandbox: Sandbox,
-    ach_key: ach::ClientKey,
     clock: Clock,
     /// Where the clock's offset is kept, so that business time never goes back.
     clock_file: PathBuf,
@@ -79,14 +83,17 @@ impl Counterparties {
         };
         let business = clock.clone();
         let ach_key = ach::ClientKey::load_or_create(&data.join(ACH_KEY)).context("the ACH key")?;
+        // Rails in other processes know where it was.
+        let before = Addresses::read(data);
+        let free: SocketAddr = ([127, 0, 0, 1], 0).into();
         let mut ach_host_seed = [0; 32];
         runtime::Ids::system(0).secret(&mut ach_host_seed);
         let config = sandbox::Config {
             dir: data.to_owned(),
-            rtp_listen: ([127, 0, 0, 1], 0).into(),
-            card_listen: ([127, 0, 0, 1], 0).into(),
+            rtp_listen: before.as_ref().map_or(free, |before| before.rtp),
+            card_listen: before.as_ref().map_or(free, |before| before.card),
             callback_url: Some(callback),
-            ach_listen: ([127, 0, 0, 1], 0).into(),
+            ach_listen: before.as_ref().and_then(|before| before.ach).unwrap_or(free),
             ach_client_key: Some(ach_key.public()),
             ach_host_seed,
             keep_wire: run.keep_wire,
@@ -94,27 +101,17 @@ impl Counterparties {
             timings: Timings::of(pace),
         };
         let sandbox = Sandbox::start(config).await.context("the sandbox cannot start")?;
-        Ok(Self { sandbox, ach_key, clock: clock.clone(), clock_file })
+        Ok(Self { sandbox, clock: clock.clone(), clock_file })
     }
-    /// Where the RTP participant takes messages.
-    pub fn rtp_url(&self) -> String {
-        format!("http://{}/messages", self.sandbox.rtp_address)
-    }
-    /// Where the card host listens.
-    pub fn card_address(&self) -> String {
-        self.sandbox.card_address.to_string()
-    }
-    /// Where the card host leaves its settlement files.
-    pub fn card_settlements(&self) -> std::path::PathBuf {
-        self.sandbox.card_settlements.clone()
-    }
-    /// How to reach the bank.
-    pub fn bank(&self) -> Option<compose::AchPlan> {
-        Some(compose::AchPlan {
-            address: self.sandbox.ach_address?.to_string(),
-            host_key: self.sandbox.ach_host_key.clone()?,
-            client_key: self.ach_key.clone(),
-        })
+    /// Where they are.
+    pub fn addresses(&self) -> Addresses {
+        Addresses {
+            rtp: self.sandbox.rtp_address,
+            card: self.sandbox.card_address,
+            ach: self.sandbox.ach_address,
+            ach_host_key: self.sandbox.ach_host_key.clone(),
+            card_settlements: self.sandbox.card_settlements.clone(),
+        }
     }
     /// Stops them.
     pub async fn stop(self) {

@@ -12,9 +12,9 @@ use contracts::{
     ledger::Wallet,
     payment_methods::{BankAccount, Card, PaymentMethod},
 };
-use http::{Request, header};
+use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
-use runtime::{HttpBody, Platform, Router};
+use runtime::{HttpBody, Router, Running};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -39,6 +39,10 @@ const CARDS: [&str; CONNECTED.len()] = ["4111111111111111", "4111100010002000"];
 /// How often, and how many times, something that follows from events is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LOOKS_MOST: u32 = 1_000;
+
+/// How long another process is waited for: a minute.
+const UNAVAILABLE_PAUSE: Duration = Duration::from_millis(250);
+const UNAVAILABLE_MOST: u32 = 240;
 
 /// `credentials.json`
 #[derive(Serialize, Deserialize, Clone)]
@@ -107,12 +111,12 @@ impl Credentials {
 /// Makes what a first start makes, or finds what an earlier one made; `verifies` where micro-deposits
 /// are known to be 0 and 0.
 pub async fn ensure(
-    platform: &Platform,
-    public: &Router,
+    running: &Running,
     data: &Path,
     base_url: &str,
     verifies: bool,
 ) -> Outcome<Credentials> {
+    let (platform, public) = (&running.platform, &running.public);
     if data.join(FILE).exists() {
         let mut known = Credentials::read(data)?;
         if known.base_url != base_url {
@@ -161,16 +165,25 @@ struct Api<'a> {
 
 impl Api<'_> {
     async fn ask<T: DeserializeOwned>(&self, method: &str, path: &str, body: &Value) -> Outcome<T> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::AUTHORIZATION, &self.authorization)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(HttpBody::from(body.to_string()))
-            .context(path)?;
-        let response = self.public.clone().oneshot(request).await.context(path)?;
-        let status = response.status();
-        let bytes = response.into_body().collect().await.context(path)?.to_bytes();
+        let mut tries = 0;
+        let (status, bytes) = loop {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header(header::AUTHORIZATION, &self.authorization)
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(HttpBody::from(body.to_string()))
+                .context(path)?;
+            let response = self.public.clone().oneshot(request).await.context(path)?;
+            let status = response.status();
+            let bytes = response.into_body().collect().await.context(path)?.to_bytes();
+            tries += 1;
+            // A service of another process may not be up yet; all that is asked may be repeated.
+            if status != StatusCode::SERVICE_UNAVAILABLE || tries > UNAVAILABLE_MOST {
+                break (status, bytes);
+            }
+            tokio::time::sleep(UNAVAILABLE_PAUSE).await;
+        };
         if !status.is_success() {
             let said = String::from_utf8_lossy(&bytes);
             let text = format!("the first start failed: {method} {path} answered {status}: {said}");

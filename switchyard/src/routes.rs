@@ -2,6 +2,7 @@
 //! liveness, metrics, the sandbox's controls. Every answer carries an `X-Request-Id`.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     sync::{
         Arc,
@@ -13,13 +14,16 @@ use contracts::{Code, Refusal};
 use http::{HeaderName, HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use runtime::{HttpBody, Platform, Router};
+use runtime::{HttpBody, PeerKey, Platform, Router, Running};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::counterparties::Counterparties;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The paths of the counterparties.
+pub const OF_THE_SANDBOX: [&str; 4] =
+    ["/sandbox/clock", "/sandbox/clock/advance", "/sandbox/faults", "/sandbox/books"];
 /// The most bytes of a body that is for the process itself.
 const BODY_BYTES_MOST: usize = 64 * 1024;
 
@@ -27,7 +31,12 @@ const BODY_BYTES_MOST: usize = 64 * 1024;
 pub struct Routes {
     platform: Platform,
     public: Router,
+    /// What services of other processes may ask, by service, and the key that they show.
+    internal: BTreeMap<&'static str, Router>,
+    key: Option<PeerKey>,
     counterparties: Option<Arc<Counterparties>>,
+    /// The counterparties run in another process, to which their paths are passed on.
+    sandbox_elsewhere: bool,
     /// The first half of request ids; the second counts.
     process: u64,
     requests: AtomicU64,
@@ -36,19 +45,34 @@ pub struct Routes {
 impl Routes {
     /// The routes of a running platform; `process` tells its requests from another's.
     pub fn new(
-        platform: Platform,
-        public: Router,
+        running: &Running,
         counterparties: Option<Arc<Counterparties>>,
-        process: u64,
+        sandbox_elsewhere: bool,
+        (key, process): (Option<PeerKey>, u64),
     ) -> Self {
-        Self { platform, public, counterparties, process, requests: AtomicU64::new(0) }
+        Self {
+            platform: running.platform.clone(),
+            public: running.public.clone(),
+            internal: running.internal.clone(),
+            key,
+            sandbox_elsewhere: sandbox_elsewhere && counterparties.is_none(),
+            counterparties,
+            process,
+            requests: AtomicU64::new(0),
+        }
     }
     /// Answers one request.
     pub async fn answer(
         &self,
         request: Request<Incoming>,
     ) -> Result<Response<HttpBody>, Infallible> {
-        let mut response = if is_own(request.uri().path()) {
+        let path = request.uri().path();
+        let mut response = if let Some(rest) = path.strip_prefix("/internal/") {
+            match self.asked_by_a_service(rest, request.headers()) {
+                Some(router) => router.oneshot(request).await?,
+                None => runtime::refused(&Refusal::not_found("path")),
+            }
+        } else if is_own(path) && !(self.sandbox_elsewhere && path.starts_with("/sandbox/")) {
             let (parts, body) = request.into_parts();
             self.own(&parts, body).await.unwrap_or_else(|refusal| runtime::refused(&refusal))
         } else if !is_read(request.method())
@@ -63,6 +87,13 @@ impl Routes {
         let id = HeaderValue::try_from(id).expect("hex digits are a header's value");
         response.headers_mut().insert(REQUEST_ID.clone(), id);
         Ok(response)
+    }
+
+    /// Where a service of another process may ask, if it is one. To others there is no such path.
+    fn asked_by_a_service(&self, rest: &str, headers: &http::HeaderMap) -> Option<Router> {
+        let key = self.key.as_ref().filter(|key| key.is_shown_by(headers));
+        let service = rest.split('/').next().filter(|_| key.is_some())?;
+        self.internal.get(service).cloned()
     }
 
     async fn own(&self, parts: &Parts, body: Incoming) -> Result<Response<HttpBody>, Refusal> {
@@ -82,6 +113,9 @@ impl Routes {
                 self.operator(parts)?;
                 let bytes = if post { whole(body).await? } else { Vec::new() };
                 let value = sandbox(counterparties, path, post, &bytes).await?;
+                if post && path == OF_THE_SANDBOX[1] {
+                    self.platform.share_clock().await?;
+                }
                 Ok(runtime::replied(&value))
             }
             _ => Err(Refusal::new(Code::MethodNotAllowed, "this path has other methods")),
@@ -108,10 +142,7 @@ fn is_own(path: &str) -> bool {
         Some(b'h') => path == "/health/live",
         Some(b'm') => path == "/metrics",
         Some(b'p') => path == "/ping",
-        Some(b's') => matches!(
-            path,
-            "/sandbox/clock" | "/sandbox/clock/advance" | "/sandbox/faults" | "/sandbox/books"
-        ),
+        Some(b's') => OF_THE_SANDBOX.contains(&path),
         _ => false,
     }
 }

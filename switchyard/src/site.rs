@@ -2,18 +2,23 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use runtime::{Clock, Running};
+use runtime::{Clock, PeerKey, Running};
 use store::Location;
 use tokio::{runtime::Runtime, sync::watch, task::JoinHandle};
 
 use crate::{
     cli, compose,
-    counterparties::Counterparties,
+    counterparties::{Addresses, Counterparties},
     exit::{Context, Outcome},
     first_start::{self, Credentials},
     listen, open_files,
     routes::Routes,
 };
+
+/// The service that knows the platform's own account.
+const ACCOUNTS: &str = "accounts";
+/// Those that talk to counterparties.
+const RAILS: [&str; 3] = ["ach", "card", "rtp"];
 
 /// How a site runs.
 pub struct Options {
@@ -24,6 +29,35 @@ pub struct Options {
     pub run: cli::Run,
     /// S of a new installation.
     pub shards: u32,
+    pub part: Part,
+}
+
+/// What of the platform this process is.
+#[derive(Default)]
+pub struct Part {
+    /// Its services; all where it says none.
+    pub only: Option<Vec<String>>,
+    /// Whether the counterparties run here.
+    pub counterparties: bool,
+    /// Where the other roles are, by name.
+    pub peers: Vec<(String, String)>,
+    pub key: Option<PeerKey>,
+    /// Where clients reach the platform, if not here.
+    pub base_url: Option<String>,
+}
+
+impl Part {
+    /// Everything, with the counterparties or without.
+    pub fn whole(counterparties: bool) -> Self {
+        Self { counterparties, ..Self::default() }
+    }
+    fn runs(&self, service: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|one| one == service))
+    }
+    /// Where another role is reached.
+    fn peer(&self, role: &str) -> Option<&str> {
+        self.peers.iter().find(|(name, _)| name == role).map(|(_, url)| url.as_str())
+    }
 }
 
 /// A running site.
@@ -34,8 +68,11 @@ pub struct Site {
     listener: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     stopping: watch::Receiver<bool>,
-    pub credentials: Credentials,
+    /// Of the first start; where accounts run in another process, it knows them.
+    pub credentials: Option<Credentials>,
     pub data: PathBuf,
+    /// Where this process listens.
+    pub url: String,
 }
 
 impl Site {
@@ -49,61 +86,63 @@ impl Site {
         std::fs::create_dir_all(&options.data).context(options.data.display())?;
         let bound = tokio.block_on(listen::bind(options.listen))?;
         let url = format!("http://{}", reachable(bound.address));
-        let counterparties = if options.run.sandbox {
-            let callback = format!("{url}/rails/rtp/messages");
+        let part = &options.part;
+        let counterparties = if part.counterparties {
+            let callback = format!("{}/rails/rtp/messages", part.peer("rtp").unwrap_or(&url));
             let start = Counterparties::start(&options.data, &options.run, &clock, callback);
             Some(Arc::new(tokio.block_on(start)?))
         } else {
             None
         };
-        let plan = compose::Plan {
-            directory: options.data.clone(),
-            sandbox: options.run.sandbox,
-            fast: options.run.pace == cli::Pace::Fast,
-            send_micro_deposits: options.run.send_micro_deposits,
-            shards: options.shards,
-            rtp_participant: counterparties.as_ref().map(|theirs| theirs.rtp_url()),
-            card_host: counterparties.as_ref().map(|theirs| theirs.card_address()),
-            card_settlements: counterparties.as_ref().map(|theirs| theirs.card_settlements()),
-            ach: counterparties.as_ref().and_then(|theirs| theirs.bank()),
-            clock: clock.clone(),
+        let addresses = match &counterparties {
+            Some(theirs) => Some(theirs.addresses()),
+            None if options.run.sandbox && RAILS.iter().any(|rail| part.runs(rail)) => {
+                Some(Addresses::wait_for(&options.data)?)
+            }
+            None => None,
         };
+        if let (Some(addresses), true) = (&addresses, part.counterparties && part.only.is_some()) {
+            addresses.save(&options.data)?;
+        }
+        let plan = plan(&options, addresses.as_ref(), (&opened.0, &clock))?;
         let running = {
             let _context = tokio.enter();
             compose::start(opened, &plan)?
         };
         let (stop, stopping) = tokio.block_on(async { listen::stop_on_signal() })?;
+        let credentials = if part.runs(ACCOUNTS) {
+            let base_url = part.base_url.as_deref().unwrap_or(&url);
+            let verifies = !options.run.send_micro_deposits;
+            let ensured = first_start::ensure(&running, &options.data, base_url, verifies);
+            Some(tokio.block_on(ensured)?)
+        } else {
+            None
+        };
+        let routes = Routes::new(
+            &running,
+            counterparties.clone(),
+            part.peer("sandbox").is_some(),
+            (part.key.clone(), clock.machine().0.cast_unsigned()),
+        );
         let mut site = Self {
-            credentials: tokio.block_on(first_start::ensure(
-                &running.platform,
-                &running.public,
-                &options.data,
-                &url,
-                !options.run.send_micro_deposits,
-            ))?,
+            credentials,
             tokio,
             counterparties,
             listener: None,
             stop,
             stopping,
             data: options.data,
-            running: None,
+            running: Some(running),
+            url,
         };
-        site.listen(bound, running, clock.machine().0.cast_unsigned());
+        site.listen(bound, routes);
         Ok(site)
     }
 
-    fn listen(&mut self, bound: listen::Bound, running: Running, process: u64) {
-        let routes = Routes::new(
-            running.platform.clone(),
-            running.public.clone(),
-            self.counterparties.clone(),
-            process,
-        );
+    fn listen(&mut self, bound: listen::Bound, routes: Routes) {
         let serving = listen::serve(bound, Arc::new(routes), self.stopping.clone());
         // All that wait are accepted at once: one that the kernel drops comes back a second later.
         self.listener = Some(self.tokio.spawn(tokio::task::unconstrained(serving)));
-        self.running = Some(running);
     }
 
     /// The runtime in which the site runs.
@@ -137,6 +176,30 @@ impl Site {
         // Tasks that hold the store end with the runtime, on this thread, which is not tokio's.
         self.tokio.shutdown_timeout(std::time::Duration::from_secs(5));
     }
+}
+
+/// What is to run where, as it was asked for.
+fn plan(
+    options: &Options,
+    addresses: Option<&Addresses>,
+    (store, clock): (&store::Store, &Clock),
+) -> Outcome<compose::Plan> {
+    let part = &options.part;
+    let ach = addresses.map(|theirs| theirs.bank(&options.data)).transpose()?.flatten();
+    Ok(compose::Plan {
+        directory: options.data.clone(),
+        sandbox: options.run.sandbox,
+        fast: options.run.pace == cli::Pace::Fast,
+        send_micro_deposits: options.run.send_micro_deposits,
+        shards: options.shards,
+        rtp_participant: addresses.map(Addresses::rtp_url),
+        card_host: addresses.map(|theirs| theirs.card.to_string()),
+        card_settlements: addresses.map(|theirs| theirs.card_settlements.clone()),
+        ach,
+        clock: clock.clone(),
+        only: part.only.clone(),
+        elsewhere: compose::elsewhere(store, &part.peers, part.key.clone())?,
+    })
 }
 
 /// The runtime of HTTP and the counterparties. One thread keeps strict order of what is ready to

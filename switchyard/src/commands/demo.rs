@@ -15,7 +15,7 @@ use crate::{
     commands::timeline,
     exit::{Context, Failure, Outcome},
     first_start::Credentials,
-    site::{Options, Site},
+    site::{Options, Part, Site},
 };
 
 /// The transfers: what they show, and the type of payment method beside the platform's wallet, which
@@ -49,11 +49,15 @@ pub fn run(arguments: &Demo) -> Outcome {
         listen: ([127, 0, 0, 1], 0).into(),
         run,
         shards: 1,
+        part: Part::whole(true),
     })?;
+    let credentials = site.credentials.clone();
+    let missing = || Failure::could_not("the first start left no credentials");
+    let credentials = credentials.ok_or_else(missing)?;
     let since_start = || monotonic.micros();
-    let shown = site.tokio().block_on(show(&site.credentials, arguments.format, since_start));
+    let shown = site.tokio().block_on(show(&credentials, arguments.format, since_start));
     if shown.is_ok() && !arguments.exit {
-        super::print(&super::up::welcome(&site.credentials, &site.data));
+        super::print(&super::up::welcome(&credentials, &site.data));
         super::print("press Ctrl-C to stop; the temporary directory goes with it\n");
         site.wait();
     }

@@ -8,19 +8,23 @@ use crate::{
     cli::Up,
     exit::Outcome,
     first_start::{Credentials, FILE},
-    site::{Options, Site},
+    site::{Options, Part, Site},
 };
 
 /// Runs until a signal asks to stop.
 pub fn run(arguments: Up) -> Outcome {
+    let part = Part::whole(arguments.run.sandbox);
     let site = Site::start(Options {
         location: Location::Directory(arguments.data.clone()),
         data: arguments.data,
         listen: arguments.listen,
         run: arguments.run,
         shards: arguments.shards,
+        part,
     })?;
-    super::print(&welcome(&site.credentials, &site.data));
+    if let Some(credentials) = &site.credentials {
+        super::print(&welcome(credentials, &site.data));
+    }
     site.wait();
     site.stop();
     Ok(())
