@@ -15,11 +15,34 @@ use crate::api::Api;
 /// How long a process may take to be ready; the figures themselves are measured elsewhere.
 const READY_MOST: Duration = Duration::from_secs(20);
 
-/// One process on one data directory, which goes with it.
+/// What the services of such a platform show each other.
+const PEER_KEY: &str = "shown-from-service-to-service";
+/// The shards of a platform of several processes.
+const SHARDS: &str = "64";
+/// What each process of such a platform runs; clients reach the first.
+const ROLES: [&str; 13] = [
+    "gateway",
+    "accounts",
+    "payment-methods",
+    "transfers",
+    "transfers",
+    "ledger",
+    "ledger",
+    "webhooks",
+    "dashboard",
+    "ach",
+    "card",
+    "rtp",
+    "sandbox",
+];
+
+/// A switchyard on one data directory, which goes with it: one process, or one for each role and two
+/// for some.
 pub struct Process {
-    child: Option<Child>,
+    children: Vec<Child>,
     directory: TempDir,
-    address: String,
+    /// Of the process that clients reach, then of the others.
+    addresses: Vec<String>,
     extra: Vec<String>,
     database: Option<String>,
 }
@@ -58,9 +81,9 @@ impl Process {
     /// The same with further flags.
     pub async fn start_with(extra: &[&str]) -> Self {
         let mut process = Self {
-            child: None,
+            children: Vec::new(),
             directory: tempfile::tempdir().expect("a temporary directory"),
-            address: free_address(),
+            addresses: vec![free_address()],
             extra: extra.iter().map(|flag| (*flag).to_owned()).collect(),
             database: None,
         };
@@ -74,6 +97,13 @@ impl Process {
     }
     /// The same with further flags.
     pub async fn start_on_postgresql_with(extra: &[&str]) -> Option<Self> {
+        Self::start_on_database(extra, 1).await
+    }
+    /// `serve` of every role in processes of their own, on a fresh schema of PostgreSQL.
+    pub async fn start_several() -> Option<Self> {
+        Self::start_on_database(&[], ROLES.len()).await
+    }
+    async fn start_on_database(extra: &[&str], processes: usize) -> Option<Self> {
         let Ok(url) = std::env::var("SWITCHYARD_TEST_POSTGRES") else {
             eprintln!("\n!!! SKIPPED on PostgreSQL: set SWITCHYARD_TEST_POSTGRES to a URL !!!\n");
             return None;
@@ -84,58 +114,98 @@ impl Process {
         let made = tokio::task::spawn_blocking(move || make_schema(url, &schema)).await;
         made.expect("the schema is made");
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let (code, out, errors) = run(&["migrate", "--database", &own], directory.path());
+        std::fs::write(directory.path().join("peer.key"), PEER_KEY).expect("a key file");
+        let shards = if processes == 1 { "1" } else { SHARDS };
+        let migrate = ["migrate", "--database", &own, "--shards", shards];
+        let (code, out, errors) = run(&migrate, directory.path());
         assert_eq!(code, 0, "{out}{errors}");
-        let (address, database) = (free_address(), Some(own));
+        let addresses = (0..processes).map(|_| free_address()).collect();
         let extra = extra.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut process = Self { child: None, directory, address, extra, database };
+        let (children, database) = (Vec::new(), Some(own));
+        let mut process = Self { children, directory, addresses, extra, database };
         process.again().await;
         Some(process)
     }
     /// Starts on the data that is there and waits until it is ready; how long that took.
     pub async fn again(&mut self) -> Duration {
-        assert!(self.child.is_none(), "it runs already");
+        assert!(self.children.is_empty(), "it runs already");
         let begun = tokio::time::Instant::now();
+        self.children = (0..self.addresses.len()).map(|number| self.spawn(number)).collect();
+        self.is_ready().await;
+        begun.elapsed()
+    }
+    /// Waits until each process is ready.
+    pub async fn is_ready(&self) {
+        let begun = tokio::time::Instant::now();
+        let client = reqwest::Client::new();
+        for address in &self.addresses {
+            let url = format!("http://{address}/health/ready");
+            loop {
+                let ready = client.get(&url).send().await.is_ok_and(|reply| reply.status() == 200);
+                if ready && self.data().join("credentials.json").is_file() {
+                    break;
+                }
+                let late = begun.elapsed() > READY_MOST;
+                assert!(!late, "not ready within {READY_MOST:?}:\n{}", self.log());
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+    fn spawn(&self, number: usize) -> Child {
         let log = |name| {
             let path = self.directory.path().join(name);
             std::fs::File::options().append(true).create(true).open(path).expect("a log file")
         };
         let mut command = Command::new(binary());
         match &self.database {
-            Some(url) => command.args(["serve", "all", "--database", url]),
-            None => command.arg("up"),
-        };
-        let child = command
-            .args(["--sandbox", "--listen", &self.address, "--data"])
+            Some(url) if self.addresses.len() > 1 => {
+                let key = self.directory.path().join("peer.key");
+                command.args(["serve", ROLES[number], "--database", url, "--peer-key"]).arg(key);
+                command.args(["--base-url", &self.base()]);
+                for (role, address) in ROLES.iter().zip(&self.addresses).skip(1) {
+                    command.args(["--peer", &format!("{role}=http://{address}")]);
+                }
+            }
+            Some(url) => {
+                command.args(["serve", "all", "--database", url]);
+            }
+            None => {
+                command.arg("up");
+            }
+        }
+        command
+            .args(["--sandbox", "--listen", &self.addresses[number], "--data"])
             .arg(self.data())
             .args(&self.extra)
             .stdout(log("stdout.log"))
             .stderr(log("stderr.log"))
             .spawn()
-            .expect("the binary starts");
-        self.child = Some(child);
-        let client = reqwest::Client::new();
-        let url = format!("{}/health/ready", self.base());
-        while begun.elapsed() < READY_MOST {
-            let ready = client.get(&url).send().await.is_ok_and(|reply| reply.status() == 200);
-            if ready && self.data().join("credentials.json").is_file() {
-                return begun.elapsed();
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("not ready within {READY_MOST:?}:\n{}", self.log());
+            .expect("the binary starts")
+    }
+    /// kill -9 of one process of several, and its start again.
+    pub async fn kill_one(&mut self, number: usize) {
+        let child = &mut self.children[number];
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+        self.children[number] = self.spawn(number);
+    }
+    /// What each process runs.
+    pub fn roles(&self) -> &'static [&'static str] {
+        &ROLES[..self.addresses.len()]
     }
     /// kill -9.
     pub fn kill(&mut self) {
-        let mut child = self.child.take().expect("it runs");
-        child.kill().expect("it can be killed");
-        child.wait().expect("it ends");
+        assert!(!self.children.is_empty(), "it runs");
+        for mut child in self.children.drain(..) {
+            child.kill().expect("it can be killed");
+            child.wait().expect("it ends");
+        }
     }
     /// Waits until something else has killed it, at most so long; kills it otherwise. Whether it was
     /// something else.
     pub async fn killed(&mut self, most: Duration) -> bool {
         let begun = tokio::time::Instant::now();
-        let child = self.child.as_mut().expect("it runs");
+        let child = self.children.first_mut().expect("it runs");
         while child.try_wait().expect("its state is known").is_none() {
             if begun.elapsed() > most {
                 self.kill();
@@ -143,27 +213,32 @@ impl Process {
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        self.child = None;
+        self.children.clear();
         true
     }
     /// SIGTERM, and how it ended.
     pub fn stop(&mut self) -> std::process::ExitStatus {
-        let mut child = self.child.take().expect("it runs");
-        signal(child.id(), "TERM");
-        child.wait().expect("it ends")
+        assert!(!self.children.is_empty(), "it runs");
+        self.children.iter().for_each(|child| signal(child.id(), "TERM"));
+        let ended = self.children.drain(..).map(|mut child| child.wait().expect("it ends"));
+        let ended: Vec<_> = ended.collect();
+        let failed = ended.iter().find(|status| !status.success());
+        *failed.unwrap_or(&ended[0])
     }
     /// SIGSTOP and SIGCONT.
     pub fn pause(&self, pause: bool) {
-        let id = self.child.as_ref().expect("it runs").id();
-        signal(id, if pause { "STOP" } else { "CONT" });
+        assert!(!self.children.is_empty(), "it runs");
+        for child in &self.children {
+            signal(child.id(), if pause { "STOP" } else { "CONT" });
+        }
     }
     /// The process' number.
     pub fn id(&self) -> u32 {
-        self.child.as_ref().expect("it runs").id()
+        self.children.first().expect("it runs").id()
     }
     /// Its base URL.
     pub fn base(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.addresses[0])
     }
     /// Its data directory.
     pub fn data(&self) -> PathBuf {
@@ -260,7 +335,7 @@ fn signal(id: u32, name: &str) {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
+        for mut child in self.children.drain(..) {
             // The test is over either way.
             let _ = child.kill();
             let _ = child.wait();

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
-/// One test per engine for each case, a function that takes a started [`end_to_end::Process`].
+/// One test per shape for each case, a function that takes a started [`end_to_end::Process`].
 macro_rules! on_both {
     ($($case:ident),* $(,)?) => {
         $(mod $case {
@@ -16,6 +16,13 @@ macro_rules! on_both {
                     super::$case(process).await;
                 }
             }
+            #[tokio::test(flavor = "multi_thread")]
+            async fn in_several_processes() {
+                let _alone = crate::SEVERAL.lock().await;
+                if let Some(process) = end_to_end::Process::start_several().await {
+                    super::$case(process).await;
+                }
+            }
         })*
     };
 }
@@ -23,6 +30,9 @@ macro_rules! on_both {
 /// Held by cases that load the whole machine: two at once make each other's answers late, and a late
 /// answer is a refusal.
 static LOADING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Held by cases on many processes: two cores carry one such platform at a time.
+static SEVERAL: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 mod ach;
 mod ach_codes;
