@@ -50,6 +50,8 @@ pub(crate) struct Consumer {
     share: Share,
     /// Its position may have been moved by another process.
     to_reload: bool,
+    /// Another process may have parked keys, or freed some.
+    letters_moved: bool,
     /// It keeps nothing but memory, and has no position: it begins anew with each process.
     memory_only: bool,
     /// Since when something waits for it without a break.
@@ -93,6 +95,7 @@ impl Consumer {
                     stopped_until: None,
                     share: Share::WHOLE,
                     to_reload: false,
+                    letters_moved: false,
                     memory_only: service.memory_only,
                     behind_since: None,
                 });
@@ -123,6 +126,10 @@ impl Consumer {
     pub fn is_behind(&self, log: &Log) -> bool {
         self.cursor.is_behind(log.end(self.topic, true), self.share)
     }
+    /// For these services other processes wrote: they may have ended dead letters.
+    pub fn hears_of(&mut self, written: &[&'static str]) {
+        self.letters_moved |= written.contains(&self.group);
+    }
     /// Whether it keeps nothing but memory.
     pub fn in_memory(&self) -> bool {
         self.memory_only
@@ -132,13 +139,18 @@ impl Consumer {
         self.to_reload |= self.share != share;
         self.share = share;
     }
-    /// Reads its position again, where another process may have moved it.
+    /// Reads again what other processes may have changed: which keys are parked where they wrote for
+    /// its service, and its position where they may have moved it.
     pub fn reload(&mut self, tx: &mut Tx<'_>, log: &Log) -> Result<(), Fault> {
-        if !self.to_reload || self.memory_only {
+        if self.memory_only || !(self.to_reload || self.letters_moved) {
+            return Ok(());
+        }
+        self.parked = dead_letters::keys(tx, self.group, self.topic)?;
+        self.letters_moved = false;
+        if !self.to_reload {
             return Ok(());
         }
         self.cursor = log.position(tx, self.group, self.topic)?;
-        self.parked = dead_letters::keys(tx, self.group, self.topic)?;
         self.durable.clone_from(&self.cursor);
         self.before.clone_from(&self.cursor);
         (self.careful, self.stored, self.to_reload) = (0, None, false);

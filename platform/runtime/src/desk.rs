@@ -70,13 +70,12 @@ impl Desk {
         Ok(())
     }
     /// Begins to write. Where another process wrote since for a service of this one, what that
-    /// service remembers is void.
-    pub fn begin(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault> {
-        for written in self.log.begin(tx)? {
-            let of = self.forgets.iter().filter(|(service, _)| *service == written);
-            of.for_each(|(_, forget)| forget());
-        }
-        Ok(())
+    /// service remembers is void; the services where that is so.
+    pub fn begin(&mut self, tx: &mut Tx<'_>) -> Result<Vec<&'static str>, Fault> {
+        let written = self.log.begin(tx)?;
+        let void = self.forgets.iter().filter(|(service, _)| written.contains(service));
+        void.for_each(|(_, forget)| forget());
+        Ok(written)
     }
     /// A commit begins now.
     pub fn starts(&mut self) {

@@ -3,7 +3,9 @@
 
 use store::{Engine, Tx};
 
-use crate::{ids::Ids, processes::CHANNEL, work::Fault, writer::Writing};
+use crate::{
+    consumers::Consumer, desk::Desk, ids::Ids, processes::CHANNEL, work::Fault, writer::Writing,
+};
 
 /// A number for this process that no other on the database has.
 pub(crate) fn process(tx: &mut Tx<'_>, ids: &mut Ids) -> Result<i64, Fault> {
@@ -13,6 +15,17 @@ pub(crate) fn process(tx: &mut Tx<'_>, ids: &mut Ids) -> Result<i64, Fault> {
     let mut number = [0; 2];
     ids.secret(&mut number);
     Ok(i64::from(u16::from_le_bytes(number)))
+}
+
+/// Begins to write: services and consumers learn for which of them other processes wrote since.
+pub(crate) fn begin(
+    desk: &mut Desk,
+    consumers: &mut [Consumer],
+    tx: &mut Tx<'_>,
+) -> Result<(), Fault> {
+    let written = desk.begin(tx)?;
+    consumers.iter_mut().for_each(|consumer| consumer.hears_of(&written));
+    Ok(())
 }
 
 impl Writing {

@@ -24,7 +24,7 @@ use crate::{
     admission::Admission,
     consumers::Consumer,
     desk::{Desk, OfService, RowBound},
-    elsewhere::process,
+    elsewhere::{begin, process},
     exchanges,
     ids::Ids,
     metrics::Metrics,
@@ -32,6 +32,7 @@ use crate::{
     processes::Others,
     queues::{AnyQueue, internal, unavailable},
     replay::Repairs,
+    schema::topics,
     service::{Due, Late, Start, Wiring},
     work::Fault,
 };
@@ -155,11 +156,7 @@ impl Writing {
     ) -> Result<Self, Fault> {
         let own: Vec<&'static str> =
             services.iter().map(|service| service.name).filter(|name| *name != CONSUMER).collect();
-        let mut topics = own.clone();
-        let read = services.iter().flat_map(|service| &service.handlers);
-        topics.extend(read.flat_map(|handler| handler.topics));
-        topics.sort_unstable();
-        topics.dedup();
+        let topics = topics(&services);
         let mut tx = writer.begin()?;
         let mut log = Log::open(&mut tx, &topics, settings.shards).map_err(Fault::from)?;
         let consumers = Consumer::open_all(&mut tx, &log, &services)?;
@@ -300,7 +297,12 @@ impl Writing {
         self.admission.taken(taken);
         self.desk.metrics.commands.fetch_add(taken as u64, Ordering::Relaxed);
         let began = self.desk.clock.machine();
-        match self.cycle(true, true) {
+        let done = match self.cycle(true, true) {
+            // It lost a race or its connection before COMMIT: nothing of it was done.
+            Err(Failed::Store(fault)) if fault.is_transient() => self.cycle(true, true),
+            done => done,
+        };
+        match done {
             Ok(()) => self.answer(),
             Err(failed) => self.recover(failed),
         }
@@ -343,7 +345,7 @@ impl Writing {
     fn cycle(&mut self, commands: bool, consumers: bool) -> Result<(), Failed> {
         self.desk.starts();
         let mut tx = self.writer.begin().map_err(|error| Failed::Store(error.into()))?;
-        let begun = self.desk.begin(&mut tx).and_then(|()| {
+        let begun = begin(&mut self.desk, &mut self.consumers, &mut tx).and_then(|()| {
             self.consumers.iter_mut().try_for_each(|one| one.reload(&mut tx, &self.desk.log))
         });
         let applied = begun.map_err(Failed::Store).and_then(|()| {
@@ -490,7 +492,7 @@ impl Writing {
     fn one_command(&mut self, number: usize, index: usize) -> Result<(), Fault> {
         self.desk.starts();
         let mut tx = self.writer.begin()?;
-        self.desk.begin(&mut tx)?;
+        begin(&mut self.desk, &mut self.consumers, &mut tx)?;
         let queue = &mut self.queues[number];
         let service = queue.service();
         self.desk.work(&mut tx, service, |work| queue.commit(work, index, index + 1))?;
@@ -530,7 +532,7 @@ impl Writing {
     ) -> Result<Result<T, E>, Fault> {
         self.desk.starts();
         let mut tx = self.writer.begin()?;
-        self.desk.begin(&mut tx)?;
+        begin(&mut self.desk, &mut self.consumers, &mut tx)?;
         let applied = apply(&mut self.consumers, &mut self.desk, &mut tx);
         let ended = match &applied {
             Ok(_) => self
@@ -556,7 +558,7 @@ impl Writing {
     fn one_event(&mut self, index: usize, poison: Option<&str>) -> Result<(), Fault> {
         self.desk.starts();
         let mut tx = self.writer.begin()?;
-        self.desk.begin(&mut tx)?;
+        begin(&mut self.desk, &mut self.consumers, &mut tx)?;
         self.consumers[index].one(&mut self.desk, &mut tx, poison)?;
         self.desk.record(&mut tx, &mut self.row_bound)?;
         tx.commit()?;

@@ -40,6 +40,10 @@ impl Bell {
                 None => break,
             }
         }
+        drop(notifications);
+        if rung.is_empty() && pg.is_closed() {
+            return Err(Error::Other("the connection that listens was lost".into()));
+        }
         Ok(rung)
     }
 
