@@ -64,10 +64,6 @@ impl Log {
     pub fn process(&self) -> i64 {
         self.heads.process
     }
-    /// The topics that this process writes.
-    pub fn own(&self) -> &[&'static str] {
-        &self.heads.own
-    }
     /// Begins a transaction that may write: locks the ends of this process's own streams until its
     /// end, and learns where all others are. The topics among its own that another process wrote
     /// since this one did are returned: what is remembered of those services is void.

@@ -32,7 +32,6 @@ pub fn run(arguments: Serve) -> Outcome {
         base_url: arguments.base_url,
     };
     run.sandbox |= counterparties;
-    let first = all || arguments.roles.contains(&Role::Accounts);
     let roles = named.join(" ");
     let site = Site::start(Options {
         location: Location::Postgres(arguments.database),
@@ -42,7 +41,7 @@ pub fn run(arguments: Serve) -> Outcome {
         shards: 1,
         part,
     })?;
-    match site.credentials.as_ref().filter(|_| first) {
+    match &site.credentials {
         Some(credentials) => super::print(&super::up::welcome(credentials, &site.data)),
         None => super::print(&format!("switchyard {roles} is ready at {}\n", site.url)),
     }
