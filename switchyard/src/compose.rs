@@ -191,12 +191,15 @@ pub fn elsewhere(
     peers: &[(String, String)],
     key: Option<PeerKey>,
 ) -> Outcome<Elsewhere> {
+    if peers.is_empty() {
+        return Ok(Elsewhere { key, ..Elsewhere::default() });
+    }
     let urls = |role: &str| -> Vec<String> {
         peers.iter().filter(|(name, _)| name == role).map(|(_, url)| url.clone()).collect()
     };
     let all = unstarted(store)?;
     let mut elsewhere = Elsewhere { key, ..Elsewhere::default() };
-    elsewhere.declared = Some(runtime::declared(&all)).filter(|_| !peers.is_empty());
+    elsewhere.declared = Some(runtime::declared(&all));
     for service in &all {
         let (name, paths) = (service.name(), service.paths());
         let urls = urls(name);
