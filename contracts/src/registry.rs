@@ -26,6 +26,8 @@ pub struct Entry {
     pub emitters: &'static [&'static str],
     /// JSON of a compact payload; `None` where it is not one.
     pub to_json: fn(&[u8]) -> Option<Value>,
+    /// The compact payload of its JSON; `None` where it is none.
+    pub from_json: fn(&[u8]) -> Option<Vec<u8>>,
     /// Its JSON Schema (2020-12).
     pub schema: fn() -> Value,
 }
@@ -37,6 +39,7 @@ const fn entry<E: Event>() -> Entry {
         version: E::VERSION,
         emitters: E::EMITTERS,
         to_json: |bytes| serde_json::to_value(E::from_compact(bytes).ok()?).ok(),
+        from_json: |json| Some(serde_json::from_slice::<E>(json).ok()?.to_compact()),
         schema: || schemars::schema_for!(E).to_value(),
     }
 }
@@ -64,6 +67,11 @@ pub static EVENTS: [Entry; 20] = [
     entry::<LedgerHop>(),
     entry::<RailOutcome>(),
 ];
+
+/// Whether a service emits events: its topic is never empty for long.
+pub fn is_emitted_by(service: &str) -> bool {
+    EVENTS.iter().any(|entry| entry.emitters.contains(&service))
+}
 
 /// The event with this number.
 pub fn by_kind(kind: i64) -> Option<&'static Entry> {

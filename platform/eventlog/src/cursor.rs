@@ -10,12 +10,15 @@ pub struct Cursor {
     pub offset: i64,
     /// The last number of each shard.
     pub sequences: Vec<i64>,
+    /// Where a broker carries the topic: the offset in each partition at which to go on. Empty
+    /// elsewhere.
+    pub next: Vec<i64>,
 }
 
 impl Cursor {
     /// Before the first event.
     pub fn start(shards: u32) -> Self {
-        Self { offset: 0, sequences: vec![0; shards as usize] }
+        Self { offset: 0, sequences: vec![0; shards as usize], next: Vec::new() }
     }
     /// The bytes of a position row: eight a shard, big-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -31,6 +34,11 @@ impl Cursor {
             *sequence = i64::from_be_bytes(whole);
         }
         cursor
+    }
+    /// It is after an event now, and a broker goes on at an offset.
+    pub(crate) fn moves(&mut self, shard: usize, sequence: i64, next: i64) {
+        self.next.resize(self.sequences.len(), 0);
+        (self.sequences[shard], self.next[shard]) = (sequence, next);
     }
     /// True where rows are addressed by one offset over all shards (the embedded engine).
     pub fn places_are_offsets(&self) -> bool {

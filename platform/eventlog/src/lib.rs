@@ -4,18 +4,24 @@
 //! a gap in each shard. A consumer's position is a row that moves by compare-and-set in the
 //! transaction of its effects (rules 2, 3 and 9 of the delivery protocol). The outbox is the log.
 
+pub mod broker;
 mod cursor;
+pub mod envelope;
+mod feed;
 mod heads;
 mod log;
 mod members;
 mod positions;
+mod relay;
 mod share;
 mod tables;
 mod verify;
 
 pub use cursor::Cursor;
+pub use feed::Feed;
 pub use log::{Log, NewEvent, Numbered, Stored};
 pub use members::{Member, clock_offset, join, leave, members, move_clock, process_number};
+pub use relay::{Relay, RelayError, Turn, ask};
 pub use share::Share;
 pub use tables::migrations;
 pub use verify::verify;

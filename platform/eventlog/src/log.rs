@@ -20,7 +20,7 @@ use crate::{
 const TAIL_MOST: usize = 16_384;
 
 /// An event about to be appended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
     pub shard: u32,
     pub sequence: i64,

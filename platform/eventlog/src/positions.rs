@@ -26,15 +26,15 @@ static NEW_OF_SHARDS: Sql = Sql::new(
 );
 static OF_SHARDS: Select<2> = Select::new(
     "shard_position",
-    &["shard", "last"],
+    &["shard", "last", "next"],
     [("consumer", Kind::Text), ("topic", Kind::Text)],
 );
 static ALL_OF_SHARDS: Sql =
     Sql::new("SELECT consumer, topic, shard, last FROM shard_position ORDER BY consumer, topic");
-static CAS_OF_SHARD: Update<4, 1> = Update::new(
+static CAS_OF_SHARD: Update<4, 2> = Update::new(
     "shard_position",
     [("consumer", Kind::Text), ("topic", Kind::Text), ("shard", Kind::Int), ("last", Kind::Int)],
-    [("last", Kind::Int)],
+    [("last", Kind::Int), ("next", Kind::Int)],
 );
 
 impl Log {
@@ -57,8 +57,12 @@ impl Log {
             tx.execute(&NEW_OF_SHARDS, &[key[0], key[1], shards])?;
             found = of_shards(tx, &key)?;
         }
-        for (shard, last) in found {
-            place(&mut cursor, shard, last);
+        if found.iter().any(|(_, _, next)| *next > 0) {
+            cursor.next = vec![0; cursor.sequences.len()];
+        }
+        for (shard, last, next) in found {
+            place(&mut cursor.sequences, shard, last);
+            place(&mut cursor.next, shard, next);
         }
         Ok(cursor)
     }
@@ -83,6 +87,7 @@ impl Log {
                 tx.execute(&CAS, &values)? != 1
             } else {
                 let pairs = (0u32..).zip(old.sequences.iter().zip(&new.sequences));
+                let next = |shard: u32| new.next.get(shard as usize).copied().unwrap_or(0);
                 let moved: Vec<(u32, i64, i64)> = pairs
                     .filter(|(_, (old, new))| old != new)
                     .map(|(shard, (old, new))| (shard, *old, *new))
@@ -94,7 +99,7 @@ impl Log {
                         Value::from(*shard),
                         Value::Int(*old),
                     ];
-                    (key, [Value::Int(*new)])
+                    (key, [Value::Int(*new), Value::Int(next(*shard))])
                 })?;
                 hit != moved.len() as u64
             };
@@ -107,14 +112,13 @@ impl Log {
     }
 }
 
-fn of_shards(tx: &mut Tx<'_>, key: &[Value<'_>; 2]) -> Result<Vec<(i64, i64)>, store::Error> {
-    tx.select_many(&OF_SHARDS, [()], |()| *key, |row| Ok((row.int(0)?, row.int(1)?)))
+fn of_shards(tx: &mut Tx<'_>, key: &[Value<'_>; 2]) -> Result<Vec<(i64, i64, i64)>, store::Error> {
+    tx.select_many(&OF_SHARDS, [()], |()| *key, |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)))
 }
 
-fn place(cursor: &mut Cursor, shard: i64, last: i64) {
-    let at = usize::try_from(shard).ok().and_then(|shard| cursor.sequences.get_mut(shard));
-    if let Some(at) = at {
-        *at = last;
+fn place(all: &mut [i64], shard: i64, value: i64) {
+    if let Some(at) = usize::try_from(shard).ok().and_then(|shard| all.get_mut(shard)) {
+        *at = value;
     }
 }
 
@@ -132,10 +136,12 @@ pub(crate) fn all(tx: &mut Tx<'_>, shards: u32) -> store::Result<Vec<(String, St
     let mut all: Vec<(String, String, Cursor)> = Vec::new();
     for (consumer, topic, shard, last) in rows {
         match all.last_mut() {
-            Some(of) if of.0 == consumer && of.1 == topic => place(&mut of.2, shard, last),
+            Some(of) if of.0 == consumer && of.1 == topic => {
+                place(&mut of.2.sequences, shard, last)
+            }
             _ => {
                 let mut cursor = Cursor::start(shards);
-                place(&mut cursor, shard, last);
+                place(&mut cursor.sequences, shard, last);
                 all.push((consumer, topic, cursor));
             }
         }

@@ -51,6 +51,18 @@ pub fn migrations(topics: &[&'static str]) -> Vec<Migration> {
           CREATE TABLE member (service TEXT NOT NULL, process BIGINT NOT NULL,
             until TIMESTAMPTZ NOT NULL, PRIMARY KEY (service, process));
           CREATE SEQUENCE process_number;",
+    }, Migration {
+        owner: "eventlog",
+        version: 3,
+        name: "broker",
+        sqlite: "-- In one process the outbox is the log.
+          SELECT 1;",
+        postgres: "ALTER TABLE shard_position ADD COLUMN next BIGINT NOT NULL DEFAULT 0;
+          CREATE TABLE relay (topic TEXT PRIMARY KEY, sequences BYTEA NOT NULL,
+            epoch BIGINT NOT NULL, holder BIGINT NOT NULL, until TIMESTAMPTZ NOT NULL)
+            WITH (fillfactor = 20);
+          CREATE TABLE replay (consumer TEXT NOT NULL, topic TEXT NOT NULL, shard BIGINT NOT NULL,
+            sequence BIGINT NOT NULL, PRIMARY KEY (consumer, topic, shard));",
     }];
     for topic in topics {
         let table = table(topic);

@@ -5,7 +5,11 @@
 
 #[path = "it/bed.rs"]
 mod bed;
+#[path = "it/carried.rs"]
+mod carried;
 #[path = "it/contract.rs"]
 mod contract;
+#[path = "it/fake.rs"]
+mod fake;
 #[path = "it/processes.rs"]
 mod processes;

@@ -23,10 +23,11 @@ const DEPTH_MAX: usize = 5;
 const TOP: &str = "switchyard";
 
 /// The crates of `platform/`, each with those of the same folder that it may use.
-const PLATFORM: [(&str, &[&str]); 4] = [
+const PLATFORM: [(&str, &[&str]); 5] = [
     ("calendar", &[]),
     ("store", &[]),
     ("eventlog", &["store"]),
+    ("kafka", &["eventlog"]),
     ("runtime", &["store", "eventlog", "calendar"]),
 ];
 
@@ -34,7 +35,7 @@ const PLATFORM: [(&str, &[&str]); 4] = [
 const OUTSIDE_USERS: [(&[&str], &[&str]); 8] = [
     (&["rusqlite", "libsqlite3-sys", "postgres", "tokio-postgres", "refinery"], &["store"]),
     (&["sea-query"], &["store", "services/", "rails/"]),
-    (&["rdkafka"], &["eventlog"]),
+    (&["rdkafka"], &["kafka"]),
     (&["axum"], &["runtime", "sandbox", "switchyard", "tests/"]),
     (
         &["hyper", "hyper-util", "reqwest"],

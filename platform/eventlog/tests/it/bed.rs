@@ -20,7 +20,7 @@ pub struct Bed {
 pub struct Open {
     pub writer: Writer,
     pub log: Log,
-    _store: Store,
+    pub store: Store,
 }
 
 impl Bed {
@@ -58,7 +58,7 @@ impl Bed {
         let mut tx = writer.begin().unwrap();
         let log = Log::open(&mut tx, &[TOPIC, QUIET], shards).unwrap();
         tx.commit().unwrap();
-        Open { writer, log, _store: store }
+        Open { writer, log, store }
     }
 }
 

@@ -1,0 +1,218 @@
+//! A consumer's side of a topic that a broker carries: what has come in, in order, without a gap.
+//!
+//! The thread that reads the broker puts records in; the writer takes them out, and drops them once
+//! its transaction is durable. A number that was seen is dropped; one that comes too early is
+//! dropped too, and what is missing is asked for (rule 10).
+
+use std::{collections::VecDeque, sync::Arc};
+
+use contracts::Timestamp;
+use parking_lot::Mutex;
+
+use crate::{Cursor, Share, Stored, broker::Arrived, envelope};
+
+/// Events that wait in memory before the reader pauses, and so few that it goes on.
+const FULL: usize = 10_000;
+const ROOM: usize = 5_000;
+
+/// One shard as far as it has come in.
+#[derive(Default)]
+struct Lane {
+    /// This process consumes it.
+    open: bool,
+    /// The last number that came in.
+    last: i64,
+    /// What waits, each with the offset after it.
+    events: VecDeque<(Arc<Stored>, i64)>,
+    /// A later number came where the next one is due, and whether that one was asked for.
+    gap: Option<bool>,
+    /// Where the reader has to begin, if it has not yet.
+    begin: Option<i64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    lanes: Vec<Lane>,
+    waiting: usize,
+    /// What the reader reads has to change.
+    moved: bool,
+    /// Up to where the consumer is durably, as the broker counts.
+    offsets: Vec<(u32, i64)>,
+}
+
+/// The events of one topic for one consumer.
+pub struct Feed {
+    topic: &'static str,
+    inner: Mutex<Inner>,
+}
+
+impl Feed {
+    /// Of no shards yet.
+    pub fn new(topic: &'static str, shards: u32) -> Arc<Self> {
+        let lanes = (0..shards).map(|_| Lane::default()).collect();
+        Arc::new(Self { topic, inner: Mutex::new(Inner { lanes, ..Inner::default() }) })
+    }
+    /// Which topic it is of.
+    pub fn topic(&self) -> &'static str {
+        self.topic
+    }
+    /// From now on a share's shards come in, from where the consumer durably is. What has come in
+    /// of those that were its own before and goes on from there is kept.
+    pub fn starts(&self, share: Share, at: &Cursor) {
+        let mut inner = self.inner.lock();
+        for (shard, lane) in (0u32..).zip(&mut inner.lanes) {
+            let from = at.sequences[shard as usize];
+            let goes_on = lane.open && from <= lane.last && lane.reaches_back_to(from);
+            if share.has(shard) && goes_on {
+                lane.drop_until(from);
+                continue;
+            }
+            let begin = at.next.get(shard as usize).copied().unwrap_or(0);
+            *lane = Lane::default();
+            if share.has(shard) {
+                (lane.open, lane.last, lane.begin) = (true, from, Some(begin));
+            }
+        }
+        inner.moved = true;
+        inner.count();
+    }
+    /// What the reader has to read from now on, where that has changed: each shard with the offset
+    /// to begin at, or `None` where it goes on.
+    pub fn changed(&self) -> Option<Vec<(u32, Option<i64>)>> {
+        let mut inner = self.inner.lock();
+        if !std::mem::take(&mut inner.moved) {
+            return None;
+        }
+        let open = (0u32..).zip(&mut inner.lanes).filter(|(_, lane)| lane.open);
+        Some(open.map(|(shard, lane)| (shard, lane.begin.take())).collect())
+    }
+    /// The reader lost its place: everything begins again after what has come in.
+    pub fn begins_again(&self, from: &[(u32, i64)]) {
+        let mut inner = self.inner.lock();
+        for (shard, offset) in from {
+            if let Some(lane) = inner.lanes.get_mut(*shard as usize).filter(|lane| lane.open) {
+                lane.begin = lane.begin.or(Some(*offset));
+            }
+        }
+        inner.moved = true;
+    }
+    /// Takes in what the broker gave; whether the consumer has something new.
+    pub fn take(&self, arrived: &[Arrived]) -> bool {
+        let mut inner = self.inner.lock();
+        let mut fresh = 0;
+        for record in arrived {
+            let Some(lane) = inner.lanes.get_mut(record.shard as usize).filter(|lane| lane.open)
+            else {
+                continue;
+            };
+            let Some(event) = envelope::event(self.topic, record) else {
+                let (topic, shard, offset) = (self.topic, record.shard, record.offset);
+                tracing::error!(topic, shard, offset, "a record is no event of ours: left alone");
+                continue;
+            };
+            if event.sequence == lane.last + 1 {
+                (lane.last, lane.gap) = (event.sequence, None);
+                lane.events.push_back((Arc::new(event), record.offset + 1));
+                fresh += 1;
+            } else if event.sequence > lane.last && lane.gap.is_none() {
+                let (topic, shard, due, found) =
+                    (self.topic, record.shard, lane.last + 1, event.sequence);
+                tracing::error!(topic, shard, due, found, "events are missing: asking for them");
+                lane.gap = Some(false);
+            }
+        }
+        inner.waiting += fresh;
+        fresh > 0
+    }
+    /// At most `most` events after a cursor, which moves.
+    pub fn read(&self, cursor: &mut Cursor, most: usize) -> Vec<Arc<Stored>> {
+        let inner = self.inner.lock();
+        let mut read = Vec::new();
+        for (shard, lane) in inner.lanes.iter().enumerate().filter(|(_, lane)| lane.open) {
+            for (event, next) in lane.after(cursor.sequences[shard]).take(most - read.len()) {
+                cursor.moves(shard, event.sequence, *next);
+                read.push(Arc::clone(event));
+            }
+        }
+        read
+    }
+    /// Moves a cursor over events at its front that are nobody's business.
+    pub fn skip(&self, cursor: &mut Cursor, skip: impl Fn(i64) -> bool) {
+        let inner = self.inner.lock();
+        for (shard, lane) in inner.lanes.iter().enumerate().filter(|(_, lane)| lane.open) {
+            let front = lane.after(cursor.sequences[shard]);
+            let last = front.take_while(|(event, _)| skip(event.kind)).last();
+            if let Some((event, next)) = last {
+                cursor.moves(shard, event.sequence, *next);
+            }
+        }
+    }
+    /// Whether something waits after a cursor.
+    pub fn waits(&self, cursor: &Cursor) -> bool {
+        let lanes = &self.inner.lock().lanes;
+        lanes.iter().zip(&cursor.sequences).any(|(lane, at)| lane.open && lane.last > *at)
+    }
+    /// When the oldest event after the cursor was emitted.
+    pub fn oldest(&self, cursor: &Cursor) -> Option<Timestamp> {
+        let inner = self.inner.lock();
+        let lanes = inner.lanes.iter().zip(&cursor.sequences).filter(|(lane, _)| lane.open);
+        lanes.filter_map(|(lane, at)| Some(lane.after(*at).next()?.0.at)).min()
+    }
+    /// The consumer is durably here: what is before is dropped.
+    pub fn passed(&self, at: &Cursor) {
+        let mut inner = self.inner.lock();
+        let mut offsets = std::mem::take(&mut inner.offsets);
+        for (shard, lane) in (0u32..).zip(&mut inner.lanes).filter(|(_, lane)| lane.open) {
+            if lane.drop_until(at.sequences[shard as usize]) {
+                offsets.retain(|(of, _)| *of != shard);
+                offsets.extend(at.next.get(shard as usize).map(|next| (shard, *next)));
+            }
+        }
+        inner.offsets = offsets;
+        inner.count();
+    }
+    /// How far the consumer got since the last call, as the broker counts.
+    pub fn noted(&self) -> Vec<(u32, i64)> {
+        std::mem::take(&mut self.inner.lock().offsets)
+    }
+    /// The first missing number of each shard that has a gap, once; `all` names them again.
+    pub fn gaps(&self, all: bool) -> Vec<(u32, i64)> {
+        let lanes = &mut self.inner.lock().lanes;
+        let gaps = (0u32..).zip(lanes).filter(|(_, lane)| lane.open);
+        let due = gaps.filter(|(_, lane)| lane.gap.is_some_and(|asked| all || !asked));
+        let named = |(shard, lane): (u32, &mut Lane)| {
+            lane.gap = Some(true);
+            (shard, lane.last + 1)
+        };
+        due.map(named).collect()
+    }
+    /// Whether the reader has to pause, or to go on.
+    pub fn pauses(&self, paused: bool) -> bool {
+        self.inner.lock().waiting >= if paused { ROOM } else { FULL }
+    }
+}
+
+impl Inner {
+    fn count(&mut self) {
+        self.waiting = self.lanes.iter().map(|lane| lane.events.len()).sum();
+    }
+}
+
+impl Lane {
+    /// Whether nothing is missing between a number and what waits.
+    fn reaches_back_to(&self, from: i64) -> bool {
+        self.events.front().map_or(self.last == from, |(first, _)| first.sequence <= from + 1)
+    }
+    /// What waits after a number.
+    fn after(&self, from: i64) -> impl Iterator<Item = &(Arc<Stored>, i64)> {
+        let first = self.events.front().map_or(0, |(event, _)| event.sequence);
+        self.events.iter().skip(usize::try_from(from + 1 - first).unwrap_or(0))
+    }
+    fn drop_until(&mut self, until: i64) -> bool {
+        let before = self.events.len();
+        while self.events.front().is_some_and(|(event, _)| event.sequence <= until) {
+            self.events.pop_front();
+        }
+        self.events.len() < before
+    }
+}
