@@ -1,8 +1,12 @@
 //! The command line: every command with its flags, defaults and an example.
 
+mod kafka;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use kafka::Kafka;
 
 /// Where `up` keeps its data unless told otherwise.
 const DATA: &str = "./switchyard-data";
@@ -164,6 +168,8 @@ pub struct Serve {
     #[arg(long, env = "SWITCHYARD_BASE_URL", value_name = "URL")]
     pub base_url: Option<String>,
     #[command(flatten)]
+    pub kafka: Kafka,
+    #[command(flatten)]
     pub run: Run,
 }
 
@@ -221,6 +227,8 @@ pub struct Migrate {
     /// S of a new installation, a power of two; fixed once made
     #[arg(long, env = "SWITCHYARD_SHARDS", value_name = "S", value_parser = shards)]
     pub shards: Option<u32>,
+    #[command(flatten)]
+    pub kafka: Kafka,
 }
 
 /// Arguments of `demo`.

@@ -3,12 +3,16 @@
 //! Services stand in the order in which one commit applies them: what an earlier one emits, a later
 //! one consumes in the same transaction.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use eventlog::broker::Broker;
 use runtime::{Clock, Elsewhere, Peer, PeerKey, Running, Settings, Topology, Wiring};
 use store::{Location, Options, Store, Writer};
 
-use crate::exit::{Context, Failure, Outcome};
+use crate::{
+    cli,
+    exit::{Context, Failure, Outcome},
+};
 
 /// Commands that may wait for the writer; more are refused with 429.
 const WAITING_MOST: usize = 4_096;
@@ -248,6 +252,33 @@ pub fn declared() -> Outcome<Topology> {
 pub fn topics(store: &Store) -> Outcome<Vec<&'static str>> {
     let graph = runtime::declared(&unstarted(store)?);
     Ok(graph.services.into_iter().map(|node| &*Box::leak(node.name.into_boxed_str())).collect())
+}
+
+/// Copies of each partition that survive the loss of a broker, and go on without it.
+const COPIES: u16 = 3;
+
+/// The brokers that carry events, where there are any.
+pub fn broker(of: &cli::Kafka) -> Outcome<Option<Arc<dyn Broker>>> {
+    let Some(brokers) = of.brokers.clone() else { return Ok(None) };
+    let replication = if of.dev { 1 } else { COPIES };
+    let settings = kafka::Settings { brokers, prefix: of.prefix.clone(), replication };
+    Ok(Some(Arc::new(kafka::Kafka::new(settings).context("--kafka")?)))
+}
+
+/// Makes the topics that are missing, and refuses those with settings that lose events; how many
+/// were made.
+pub fn make_topics(url: &str, of: &cli::Kafka) -> Outcome<usize> {
+    let Some(broker) = broker(of)? else { return Ok(0) };
+    let (store, mut writer) = open(&Location::Postgres(url.to_owned()))?;
+    let topics = topics(&store)?;
+    let mut tx = writer.begin().context("the database")?;
+    let shards = eventlog::Log::open(&mut tx, &topics, 1).context("the log")?.shards();
+    tx.commit().context("the database")?;
+    let mut made = 0;
+    for topic in topics.iter().filter(|topic| contracts::registry::is_emitted_by(topic)) {
+        made += usize::from(broker.ensure(topic, shards).context("a topic")?);
+    }
+    Ok(made)
 }
 
 /// Creates or upgrades a database's schema and fixes S; how many steps that took, and S.

@@ -44,6 +44,8 @@ pub struct Part {
     pub key: Option<PeerKey>,
     /// Where clients reach the platform, if not here.
     pub base_url: Option<String>,
+    /// What carries events between processes, where that is not the database.
+    pub broker: Option<Arc<dyn eventlog::broker::Broker>>,
 }
 
 impl Part {
@@ -198,7 +200,10 @@ fn plan(
         ach,
         clock: clock.clone(),
         only: part.only.clone(),
-        elsewhere: compose::elsewhere(store, &part.peers, part.key.clone())?,
+        elsewhere: runtime::Elsewhere {
+            broker: part.broker.clone(),
+            ..compose::elsewhere(store, &part.peers, part.key.clone())?
+        },
     })
 }
 

@@ -11,10 +11,12 @@ use eventlog::{Cursor, Log, Share, Stored};
 use store::Tx;
 
 use crate::{
+    carried::Carried,
     dead_letters,
     desk::Desk,
     handlers::AnyHandler,
     service::{Floor, Wiring},
+    source::Source,
     work::Fault,
 };
 
@@ -46,8 +48,8 @@ pub(crate) struct Consumer {
     passed_durably: usize,
     careful: usize,
     stopped_until: Option<Timestamp>,
-    /// The shards that are this process's.
-    share: Share,
+    /// Where its events come from.
+    source: Source,
     /// Its position may have been moved by another process.
     to_reload: bool,
     /// Another process may have parked keys, or freed some.
@@ -60,7 +62,12 @@ pub(crate) struct Consumer {
 
 impl Consumer {
     /// All consumers of these services, in their order.
-    pub fn open_all(tx: &mut Tx<'_>, log: &Log, services: &[Wiring]) -> Result<Vec<Self>, Fault> {
+    pub fn open_all(
+        tx: &mut Tx<'_>,
+        log: &Log,
+        services: &[Wiring],
+        carried: &Carried,
+    ) -> Result<Vec<Self>, Fault> {
         let topics = log.topics();
         let mut all = Vec::new();
         for service in services {
@@ -75,6 +82,9 @@ impl Consumer {
                     continue;
                 }
                 let cursor = log.position(tx, service.name, topic)?;
+                // What is kept in memory alone reads the tables, which it was loaded from.
+                let carried = (!service.memory_only).then_some(carried);
+                let feed = carried.and_then(|all| all.feed(service.name, topic, log.shards()));
                 all.push(Self {
                     group: service.name,
                     topic,
@@ -93,7 +103,7 @@ impl Consumer {
                     passed_durably: 0,
                     careful: 0,
                     stopped_until: None,
-                    share: Share::WHOLE,
+                    source: Source::new(topic, feed),
                     to_reload: false,
                     letters_moved: false,
                     memory_only: service.memory_only,
@@ -109,22 +119,25 @@ impl Consumer {
     /// When this consumer has to act: `None` where nothing waits for it.
     pub fn due(&mut self, log: &Log, now: Timestamp) -> Option<Duration> {
         let handlers = &self.handlers;
-        log.skip(self.topic, &mut self.cursor, |kind| {
-            !handlers.contains_key(&eventlog::kind_of(kind))
-        });
+        self.source
+            .skip(log, &mut self.cursor, |kind| !handlers.contains_key(&eventlog::kind_of(kind)));
         self.before.clone_from(&self.cursor);
+        if self.to_reload && self.source.is_carried() {
+            // Nothing comes in before the position is known.
+            return Some(Duration::ZERO);
+        }
         if !self.is_behind(log) {
             return None;
         }
         if let Some(left) = self.stopped(now) {
             return Some(left);
         }
-        let oldest = log.oldest(self.topic, &self.cursor).unwrap_or(Timestamp(0));
+        let oldest = self.source.oldest(log, &self.cursor).unwrap_or(Timestamp(0));
         Some(self.lazy.saturating_sub(Duration::from_micros(now.micros_since(oldest))))
     }
     /// Whether durable events wait for it.
     pub fn is_behind(&self, log: &Log) -> bool {
-        self.cursor.is_behind(log.end(self.topic, true), self.share)
+        self.source.waits(log, &self.cursor)
     }
     /// For these services other processes wrote: they may have ended dead letters.
     pub fn hears_of(&mut self, written: &[&'static str]) {
@@ -136,8 +149,7 @@ impl Consumer {
     }
     /// From now on these shards are its own.
     pub fn takes(&mut self, share: Share) {
-        self.to_reload |= self.share != share;
-        self.share = share;
+        self.to_reload |= self.source.takes(share);
     }
     /// Reads again what other processes may have changed: which keys are parked where they wrote for
     /// its service, and its position where they may have moved it.
@@ -154,6 +166,7 @@ impl Consumer {
         self.durable.clone_from(&self.cursor);
         self.before.clone_from(&self.cursor);
         (self.careful, self.stored, self.to_reload) = (0, None, false);
+        self.source.starts(&self.cursor);
         Ok(())
     }
     /// How long it still stops, if it does.
@@ -173,7 +186,7 @@ impl Consumer {
             return Duration::ZERO;
         }
         let since = *self.behind_since.get_or_insert(now);
-        let oldest = log.oldest(self.topic, &self.cursor).unwrap_or(since);
+        let oldest = self.source.oldest(log, &self.cursor).unwrap_or(since);
         Duration::from_micros(now.micros_since(oldest))
     }
     /// Whose it is, and whether it may lag: it takes no part in the commit that emits.
@@ -190,13 +203,9 @@ impl Consumer {
         if self.careful > 0 || stopped || !(self.gathers() || self.is_ripe(desk)) {
             return Ok(0);
         }
-        let mut events = desk.log.read_share(
-            tx,
-            (self.topic, self.share),
-            &mut self.cursor,
-            EVENTS_MOST,
-            self.committed_only,
-        )?;
+        let from = (&desk.log, &mut *tx);
+        let mut events =
+            self.source.read(from, &mut self.cursor, EVENTS_MOST, self.committed_only)?;
         events.retain(|event| self.handles(event.kind));
         if events.is_empty() {
             return Ok(0);
@@ -211,7 +220,7 @@ impl Consumer {
         if self.lazy.is_zero() {
             return true;
         }
-        let oldest = desk.log.oldest(self.topic, &self.cursor).unwrap_or(Timestamp(0));
+        let oldest = self.source.oldest(&desk.log, &self.cursor).unwrap_or(Timestamp(0));
         let age = desk.clock.machine().micros_since(oldest);
         Duration::from_micros(age) >= self.lazy
     }
@@ -326,6 +335,7 @@ impl Consumer {
             while self.passed.front().is_some_and(|passed| passed.total() <= stored.total()) {
                 self.passed.pop_front();
             }
+            self.source.passed(&stored);
             self.durable = stored;
         }
         self.passed_durably = self.passed.len();
@@ -368,8 +378,8 @@ impl Consumer {
         tx: &mut Tx<'_>,
         poison: Option<&str>,
     ) -> Result<(), Fault> {
-        let from = (self.topic, self.share);
-        let events = desk.log.read_share(tx, from, &mut self.cursor, 1, true)?;
+        let from = (&desk.log, &mut *tx);
+        let events = self.source.read(from, &mut self.cursor, 1, true)?;
         let Some(event) = events.first() else {
             self.careful = 0;
             return Ok(());

@@ -5,6 +5,7 @@
 
 mod access;
 mod admission;
+mod carried;
 mod clock;
 mod commands;
 mod consumers;
@@ -28,6 +29,7 @@ mod remote;
 mod replay;
 mod schema;
 mod service;
+mod source;
 mod stream;
 mod topology;
 mod turns;

@@ -67,6 +67,8 @@ pub struct Elsewhere {
     pub declared: Option<Topology>,
     /// What services of different processes show each other.
     pub key: Option<PeerKey>,
+    /// What carries events between processes, where that is not the database itself.
+    pub broker: Option<Arc<dyn eventlog::broker::Broker>>,
 }
 
 /// Everything a handler or task may use. Cheap to clone.
@@ -145,6 +147,10 @@ impl Platform {
     /// Whether writes are taken: the writer's thread goes on.
     pub fn is_writing(&self) -> bool {
         !self.inner.signal.has_ended()
+    }
+    /// What is wrong with the broker, if something is; `None` without one.
+    pub(crate) fn broker(&self) -> Option<String> {
+        self.inner.others.carried().state()
     }
     /// Waits until keys and accounts are known here that other processes made before this call: a
     /// second at most. At once where there is no other process.

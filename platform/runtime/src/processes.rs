@@ -19,6 +19,7 @@ use store::{Bell, Sql, Store, Tx, Value};
 use tokio::sync::watch;
 
 use crate::{
+    carried::Carried,
     clock::{Clock, Monotonic},
     work::Fault,
     writer::Signal,
@@ -31,6 +32,8 @@ const MEMBERS: &str = "members";
 /// How often a part is renewed, and how long it holds.
 const RENEW: Duration = Duration::from_secs(1);
 const HOLDS_MILLIS: i64 = 5_000;
+/// Renewals after which events that are missing are asked for again.
+const ASK_AGAIN: u32 = 10;
 /// How long a failing database is left alone.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -42,8 +45,10 @@ pub(crate) struct Others {
     news: AtomicBool,
     /// How often the writer was asked to look.
     asked: AtomicU64,
-    /// Nobody else takes part: there is nobody to ring for.
+    /// Nobody else takes part and nothing is carried: there is nobody to ring for.
     alone: AtomicBool,
+    /// What a broker carries, whose relays are rung for too.
+    carried: Arc<Carried>,
     /// New shares for the writer to take.
     shares: Mutex<Option<BTreeMap<&'static str, Share>>>,
     /// Up to which question memory has what others wrote.
@@ -53,12 +58,13 @@ pub(crate) struct Others {
 }
 
 impl Others {
-    pub fn new(signal: Arc<Signal>) -> Arc<Self> {
+    pub fn new(signal: Arc<Signal>, carried: Arc<Carried>) -> Arc<Self> {
         Arc::new(Self {
             process: AtomicI64::new(0),
             news: AtomicBool::new(false),
             asked: AtomicU64::new(0),
             alone: AtomicBool::new(true),
+            carried,
             shares: Mutex::new(None),
             caught_up: watch::Sender::new(0),
             stopped: AtomicBool::new(false),
@@ -68,6 +74,10 @@ impl Others {
     /// The number of this process on the database.
     pub fn process(&self) -> i64 {
         self.process.load(Ordering::Relaxed)
+    }
+    /// What a broker carries.
+    pub fn carried(&self) -> &Arc<Carried> {
+        &self.carried
     }
     pub fn is_process(&self, number: i64) {
         self.process.store(number, Ordering::Relaxed);
@@ -138,6 +148,7 @@ pub(crate) struct Part {
     held: BTreeMap<&'static str, Share>,
     clock: Clock,
     monotonic: Monotonic,
+    renewals: u32,
 }
 
 impl Part {
@@ -150,7 +161,8 @@ impl Part {
     ) -> Result<Option<Self>, Fault> {
         let Some(bell) = Bell::open(store, CHANNEL)? else { return Ok(None) };
         let held = BTreeMap::new();
-        let mut part = Self { bell, process, services, others, held, clock, monotonic };
+        let renewals = 0;
+        let mut part = Self { bell, process, services, others, held, clock, monotonic, renewals };
         part.renew()?;
         part.ring()?;
         Ok(Some(part))
@@ -161,11 +173,17 @@ impl Part {
         eventlog::join(&mut tx, self.process, &self.services, HOLDS_MILLIS)?;
         let members = eventlog::members(&mut tx)?;
         let offset = eventlog::clock_offset(&mut tx)?;
+        self.renewals = self.renewals.wrapping_add(1);
+        let again = self.renewals.is_multiple_of(ASK_AGAIN);
+        for (consumer, topic, shard, number) in self.others.carried.gaps(again) {
+            eventlog::ask(&mut tx, (consumer, topic), (shard, number))?;
+        }
         tx.commit()?;
         if offset > self.clock.offset_micros() {
             self.clock.advance_to_offset(offset);
         }
         let alone = members.iter().all(|member| member.process == self.process);
+        let alone = alone && !self.others.carried.is_on();
         self.others.alone.store(alone, Ordering::Relaxed);
         let share = |service: &&'static str| {
             let of: Vec<i64> = members

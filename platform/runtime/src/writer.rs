@@ -159,7 +159,7 @@ impl Writing {
         let topics = topics(&services);
         let mut tx = writer.begin()?;
         let mut log = Log::open(&mut tx, &topics, settings.shards).map_err(Fault::from)?;
-        let consumers = Consumer::open_all(&mut tx, &log, &services)?;
+        let consumers = Consumer::open_all(&mut tx, &log, &services, others.carried())?;
         let last_row = exchanges::last_row(&mut tx)?;
         let mut ids = Ids::system(last_row);
         let process = process(&mut tx, &mut ids)?;

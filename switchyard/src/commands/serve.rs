@@ -7,6 +7,7 @@ use store::Location;
 
 use crate::{
     cli::{Role, Serve},
+    compose,
     exit::{Context, Failure, Outcome},
     site::{Options, Part, Site},
 };
@@ -30,6 +31,7 @@ pub fn run(arguments: Serve) -> Outcome {
         peers: arguments.peers,
         key,
         base_url: arguments.base_url,
+        broker: compose::broker(&arguments.kafka)?,
     };
     run.sandbox |= counterparties;
     let roles = named.join(" ");

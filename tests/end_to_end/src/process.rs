@@ -45,6 +45,8 @@ pub struct Process {
     addresses: Vec<String>,
     extra: Vec<String>,
     database: Option<String>,
+    /// What says how events are carried between processes, where that is not the database.
+    carried: Vec<String>,
 }
 
 /// The binary that the workspace built; built now where it was not.
@@ -86,6 +88,7 @@ impl Process {
             addresses: vec![free_address()],
             extra: extra.iter().map(|flag| (*flag).to_owned()).collect(),
             database: None,
+            carried: Vec::new(),
         };
         process.again().await;
         process
@@ -97,13 +100,28 @@ impl Process {
     }
     /// The same with further flags.
     pub async fn start_on_postgresql_with(extra: &[&str]) -> Option<Self> {
-        Self::start_on_database(extra, 1).await
+        Self::start_on_database(extra, 1, Vec::new()).await
     }
     /// `serve` of every role in processes of their own, on a fresh schema of PostgreSQL.
     pub async fn start_several() -> Option<Self> {
-        Self::start_on_database(&[], ROLES.len()).await
+        Self::start_on_database(&[], ROLES.len(), Vec::new()).await
     }
-    async fn start_on_database(extra: &[&str], processes: usize) -> Option<Self> {
+    /// The same, with events carried by Kafka in topics of its own.
+    pub async fn start_several_by_kafka() -> Option<Self> {
+        let Ok(brokers) = std::env::var("SWITCHYARD_TEST_KAFKA") else {
+            eprintln!("\n!!! SKIPPED by Kafka: set SWITCHYARD_TEST_KAFKA to HOST:PORT !!!\n");
+            return None;
+        };
+        let prefix = format!("{}.", crate::api::key());
+        let flags = ["--kafka", &brokers, "--kafka-prefix", &prefix, "--dev"];
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Self::start_on_database(&[], ROLES.len(), flags).await
+    }
+    async fn start_on_database(
+        extra: &[&str],
+        processes: usize,
+        carried: Vec<String>,
+    ) -> Option<Self> {
         let Ok(url) = std::env::var("SWITCHYARD_TEST_POSTGRES") else {
             eprintln!("\n!!! SKIPPED on PostgreSQL: set SWITCHYARD_TEST_POSTGRES to a URL !!!\n");
             return None;
@@ -116,13 +134,14 @@ impl Process {
         let directory = tempfile::tempdir().expect("a temporary directory");
         std::fs::write(directory.path().join("peer.key"), PEER_KEY).expect("a key file");
         let shards = if processes == 1 { "1" } else { SHARDS };
-        let migrate = ["migrate", "--database", &own, "--shards", shards];
+        let mut migrate = vec!["migrate", "--database", &own, "--shards", shards];
+        migrate.extend(carried.iter().map(String::as_str));
         let (code, out, errors) = run(&migrate, directory.path());
         assert_eq!(code, 0, "{out}{errors}");
         let addresses = (0..processes).map(|_| free_address()).collect();
         let extra = extra.iter().map(|flag| (*flag).to_owned()).collect();
         let (children, database) = (Vec::new(), Some(own));
-        let mut process = Self { children, directory, addresses, extra, database };
+        let mut process = Self { children, directory, addresses, extra, database, carried };
         process.again().await;
         Some(process)
     }
@@ -161,7 +180,7 @@ impl Process {
             Some(url) if self.addresses.len() > 1 => {
                 let key = self.directory.path().join("peer.key");
                 command.args(["serve", ROLES[number], "--database", url, "--peer-key"]).arg(key);
-                command.args(["--base-url", &self.base()]);
+                command.args(["--base-url", &self.base()]).args(&self.carried);
                 for (role, address) in ROLES.iter().zip(&self.addresses).skip(1) {
                     command.args(["--peer", &format!("{role}=http://{address}")]);
                 }

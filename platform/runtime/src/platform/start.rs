@@ -16,6 +16,7 @@ use super::{Elsewhere, Inner, Platform, Settings};
 use crate::{
     access::{Access, Projection},
     admission::Admission,
+    carried::Carried,
     clock::Monotonic,
     exchanges,
     health::Since,
@@ -25,7 +26,7 @@ use crate::{
     peers::{Peers, Place},
     processes::{Others, Part},
     remote::{self, Remote},
-    service::{Service, Tier, Wiring},
+    service::{Connection, Service, Tier, Wiring},
     topology::declared,
     turns::Turns,
     work::Fault,
@@ -44,6 +45,7 @@ pub struct Running {
     signal: Arc<Signal>,
     writer: Option<Thread>,
     part: Option<Thread>,
+    carriers: Vec<Thread>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -67,15 +69,19 @@ impl Running {
             }
         }
         self.platform.inner.others.stop();
+        self.platform.inner.others.carried().stop();
         self.signal.stop();
         // Peers hold routers that hold the platform: without this the store would never close.
         *self.platform.inner.peers.lock() = None;
         // The store closes on a thread of its own: PostgreSQL's driver may not end inside tokio.
         let ended = tokio::task::spawn_blocking(move || {
-            let Self { platform, public, internal, writer, part, .. } = self;
+            let Self { platform, public, internal, writer, part, carriers, .. } = self;
             let joined = writer.map(std::thread::JoinHandle::join);
             if part.is_some_and(|part| part.join().is_err()) {
                 tracing::error!("the thread for other processes did not end as it should");
+            }
+            if !carriers.into_iter().all(|carrier| carrier.join().is_ok()) {
+                tracing::error!("a thread for the broker did not end as it should");
             }
             drop((platform, public, internal));
             joined
@@ -149,15 +155,13 @@ pub fn start_beside(
     let signal = Arc::new(Signal::default());
     let admission = Arc::new(Admission::new(settings.waiting_most));
     let latest = Arc::new(exchanges::Latest::default());
-    let others = Others::new(Arc::clone(&signal));
-    let inboxes = services
-        .iter()
-        .flat_map(|service| service.queues.iter().map(|queue| queue.inbox()))
-        .collect();
+    let carried = Carried::new(elsewhere.broker.clone());
+    let others = Others::new(Arc::clone(&signal), Arc::clone(&carried));
+    let queues = services.iter().flat_map(|service| &service.queues);
+    let inboxes = queues.map(|queue| queue.inbox()).collect();
     let routes = taken(&mut services, |service| &mut service.routes);
     let pages = taken(&mut services, |service| &mut service.pages);
-    let connections =
-        services.iter_mut().filter_map(|s| Some((s.name, s.connection.take()?))).collect();
+    let connections = connections(&mut services);
     let tasks = taken(&mut services, |service| &mut service.tasks);
     let monotonic = Monotonic::system();
     let consumes = consumes(&services);
@@ -192,6 +196,8 @@ pub fn start_beside(
     platform.inner.others.is_process(writing.process());
     let part = (writing.process(), consuming(&names));
     let part = Part::take(&store, part, others, (settings.clock, monotonic.clone()))?;
+    let emitted = (writing.process(), emitting(&names));
+    let carriers = carried.start(&store, emitted, &platform.inner.signal, &monotonic)?;
     let (public, internal) = routed(&platform, (&names, routes, &pages), elsewhere, monotonic)?;
     let (writer, part) = threads(writing, part);
     let tasks = tasks.into_iter().map(|task| tokio::spawn(task(platform.clone()))).collect();
@@ -204,8 +210,14 @@ pub fn start_beside(
         signal,
         writer: Some(writer),
         part,
+        carriers,
         tasks,
     })
+}
+
+/// How each rail tells of its connection.
+fn connections(services: &mut [Wiring]) -> BTreeMap<&'static str, Connection> {
+    services.iter_mut().filter_map(|s| Some((s.name, s.connection.take()?))).collect()
 }
 
 /// Those that share a service's shards with other processes: the services here, and the projection's
@@ -213,6 +225,11 @@ pub fn start_beside(
 fn consuming(here: &[&'static str]) -> Vec<&'static str> {
     let tables = here.contains(&ACCOUNTS).then_some(crate::access::CONSUMER);
     here.iter().copied().chain(tables).collect()
+}
+
+/// Those services here that emit events.
+fn emitting(here: &[&'static str]) -> Vec<&'static str> {
+    here.iter().copied().filter(|name| contracts::registry::is_emitted_by(name)).collect()
 }
 
 /// The services here and elsewhere.

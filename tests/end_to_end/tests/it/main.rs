@@ -23,6 +23,13 @@ macro_rules! on_both {
                     super::$case(process).await;
                 }
             }
+            #[tokio::test(flavor = "multi_thread")]
+            async fn in_several_processes_by_kafka() {
+                let _alone = crate::SEVERAL.lock().await;
+                if let Some(process) = end_to_end::Process::start_several_by_kafka().await {
+                    super::$case(process).await;
+                }
+            }
         })*
     };
 }
