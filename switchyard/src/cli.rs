@@ -392,6 +392,10 @@ pub struct Bench {
     /// Measure on this PostgreSQL database (an empty one) instead of a data directory
     #[arg(long, env = "SWITCHYARD_DATABASE", value_name = "URL")]
     pub database: Option<String>,
+    /// Measure the cluster that `scripts/cluster up DIR` started, and leave it as it is
+    #[arg(long, env = "SWITCHYARD_CLUSTER", value_name = "DIR",
+        conflicts_with_all = ["database", "folder", "keep", "outage"])]
+    pub cluster: Option<PathBuf>,
     /// The folder on a real disk in which the platform is made [default: the temporary folder, or
     /// the working directory where that is in memory]
     #[arg(long, env = "SWITCHYARD_FOLDER", value_name = "DIR")]

@@ -28,6 +28,7 @@ pub struct Record {
 /// A record as it came out of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrived {
+    pub topic: &'static str,
     pub shard: u32,
     /// Its place in the partition, as the broker counts.
     pub offset: i64,
@@ -46,8 +47,12 @@ pub struct Ends {
 pub trait Broker: Send + Sync {
     /// A new producer, which knows nothing of those before it.
     fn session(&self) -> Result<Box<dyn Session>, BrokerError>;
-    /// A reader of one consumer's topic.
-    fn reader(&self, consumer: &str, topic: &str) -> Result<Box<dyn Reader>, BrokerError>;
+    /// A reader of these topics for one consumer.
+    fn reader(
+        &self,
+        consumer: &str,
+        topics: &[&'static str],
+    ) -> Result<Box<dyn Reader>, BrokerError>;
     /// What each partition of a topic holds.
     fn ends(&self, topic: &str, shards: u32) -> Result<Vec<Ends>, BrokerError>;
     /// Makes a topic that is missing (true), and refuses one with other settings than it must have.
@@ -61,15 +66,23 @@ pub trait Session: Send {
     fn send(&mut self, topic: &str, records: &[Record]) -> Result<(), BrokerError>;
 }
 
+/// A partition to read, from an offset, or on from where it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub topic: &'static str,
+    pub shard: u32,
+    pub from: Option<i64>,
+}
+
 /// Reads partitions from chosen offsets.
 pub trait Reader: Send {
-    /// Reads exactly these partitions from now on, each from an offset; those that it read before
-    /// and that stay are named with `None` and go on.
-    fn assign(&mut self, partitions: &[(u32, Option<i64>)]) -> Result<(), BrokerError>;
+    /// Reads exactly these partitions from now on, and none of them paused.
+    fn assign(&mut self, parts: &[Part]) -> Result<(), BrokerError>;
     /// What has come, after at most so long where nothing has.
     fn poll(&mut self, most: Duration) -> Result<Vec<Arrived>, BrokerError>;
-    /// Takes nothing more until told to go on.
-    fn pause(&mut self, paused: bool) -> Result<(), BrokerError>;
-    /// Notes how far the consumer is, for those who draw its lag; nothing depends on it.
-    fn note(&mut self, offsets: &[(u32, i64)]);
+    /// Takes nothing more of a topic until told to go on.
+    fn pause(&mut self, topic: &'static str, paused: bool) -> Result<(), BrokerError>;
+    /// Notes how far the consumer is in partitions, for those who draw its lag; nothing depends on
+    /// it.
+    fn note(&mut self, topic: &'static str, offsets: &[(u32, i64)]);
 }

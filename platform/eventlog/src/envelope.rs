@@ -1,6 +1,8 @@
 //! An event as a record of a broker: CloudEvents 1.0 in binary mode, with the number of its stream
 //! (rule 7). Nothing in it is drawn by chance or by the clock: sent twice, it is the same record.
 
+use std::collections::BTreeSet;
+
 use contracts::{Timestamp, registry};
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ fn name_space() -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"events.switchyard")
 }
 
-/// The kind of an event that this build does not know: no handler takes it.
+/// The kind of an event that is nothing to this consumer: no handler takes it.
 const UNKNOWN: i64 = 0xffff;
 
 /// Headers, by their names in the Kafka binding of CloudEvents.
@@ -30,6 +32,8 @@ const EPOCH: &str = "ce_sourceepoch";
 /// What order is kept for, the CloudEvents extension `partitionkey`.
 const KEY: &str = "ce_partitionkey";
 const TRACE: &str = "traceparent";
+/// The rail that an event is for, so that the others need not look into it.
+const RAIL: &str = "ce_rail";
 
 /// The only life of a stream so far: an outbox that starts anew would count on.
 const FIRST_EPOCH: &str = "1";
@@ -56,6 +60,8 @@ pub fn record(topic: &str, event: &Stored) -> Record {
         (KEY, event.key.to_string()),
         ("content-type", "application/json".to_owned()),
     ];
+    let rail = json.as_ref().and_then(|json| json.get("rail")?.as_str());
+    headers.extend(rail.map(|rail| (RAIL, rail.to_owned())));
     headers.extend(event.trace.map(|trace| (TRACE, traceparent(&trace))));
     let body = json.map_or_else(|| event.payload.clone(), |json| json.to_string().into_bytes());
     Record { shard: event.shard, key, headers, body }
@@ -67,9 +73,18 @@ fn subject(json: &serde_json::Value) -> Option<String> {
     NAMES.iter().find_map(|name| json.get(name)?.as_str()).map(str::to_owned)
 }
 
+/// What a consumer takes of a topic; the rest is skipped by its headers.
+#[derive(Clone, Debug, Default)]
+pub struct Wants {
+    pub kinds: BTreeSet<i64>,
+    /// The rail that it is, where it is one.
+    pub rail: Option<&'static str>,
+}
+
 /// The event of a record; `None` where it is none of this topic's. A body that cannot be read is
-/// kept as it came: the consumer finds out, and makes a dead letter of it.
-pub fn event(topic: &str, arrived: &Arrived) -> Option<Stored> {
+/// kept as it came: the consumer finds out, and makes a dead letter of it. What the consumer does not
+/// want has its number, and nothing else that can be told.
+pub fn event(topic: &str, arrived: &Arrived, wants: &Wants) -> Option<Stored> {
     let header = |name: &str| {
         let found = arrived.headers.iter().find(|(found, _)| found == name);
         found.and_then(|(_, value)| std::str::from_utf8(value).ok())
@@ -81,17 +96,24 @@ pub fn event(topic: &str, arrived: &Arrived) -> Option<Stored> {
     let version: u16 = version.parse().ok()?;
     let sequence: i64 = header(SEQUENCE)?.parse().ok().filter(|sequence| *sequence > 0)?;
     let entry = registry::EVENTS.iter().find(|entry| entry.name == name);
-    let known = entry.filter(|entry| entry.version == version);
+    let kind = entry.map_or_else(|| unnamed(name), |entry| entry.kind);
+    let another_rail = wants.rail.is_some_and(|own| header(RAIL).is_some_and(|rail| rail != own));
+    let wanted = wants.kinds.contains(&kind) && !another_rail;
+    let known = entry.filter(|entry| entry.version == version && wanted);
     let payload = known.and_then(|entry| (entry.from_json)(&arrived.body));
     Some(Stored {
         shard: arrived.shard,
         sequence,
         place: sequence,
         key: header(KEY)?.parse().ok()?,
-        kind: kind_and_version(entry.map_or_else(|| unnamed(name), |entry| entry.kind), version),
+        kind: kind_and_version(if wanted { kind } else { UNKNOWN }, version),
         at: header(TIME)?.parse().unwrap_or(Timestamp(0)),
         trace: header(TRACE).and_then(trace),
-        payload: payload.unwrap_or_else(|| arrived.body.clone()),
+        payload: match payload {
+            Some(payload) => payload,
+            None if wanted => arrived.body.clone(),
+            None => Vec::new(),
+        },
     })
 }
 
@@ -142,31 +164,54 @@ mod tests {
     fn arrived(record: Record) -> Arrived {
         let headers = record.headers.into_iter();
         let headers = headers.map(|(name, value)| (name.to_owned(), value.into_bytes()));
-        Arrived { shard: record.shard, offset: 0, headers: headers.collect(), body: record.body }
+        let topic = "accounts";
+        Arrived {
+            topic,
+            shard: record.shard,
+            offset: 0,
+            headers: headers.collect(),
+            body: record.body,
+        }
     }
 
+    fn all() -> Wants {
+        Wants { kinds: BTreeSet::from([KeyRevoked::KIND]), rail: Some("ach") }
+    }
+
+    #[test]
+    fn what_is_not_wanted_has_its_number_alone() {
+        let mut sent = arrived(record("accounts", &stored()));
+        let none = event("accounts", &sent, &Wants::default()).expect("it is one of ours");
+        assert_eq!((none.sequence, kind_of(none.kind), none.payload.len()), (41, UNKNOWN, 0));
+        for (rail, kind) in [("card", UNKNOWN), ("ach", KeyRevoked::KIND)] {
+            sent.headers.push((RAIL.to_owned(), rail.into()));
+            let event = event("accounts", &sent, &all()).expect("it is one of ours");
+            assert_eq!(kind_of(event.kind), kind, "for {rail}");
+            sent.headers.pop();
+        }
+    }
     #[test]
     fn an_event_comes_out_as_it_went_in() {
         let sent = record("accounts", &stored());
         assert_eq!(sent, record("accounts", &stored()), "the same each time");
         assert_eq!(sent.headers[3].1, "key.revoked.v1");
-        assert_eq!(event("accounts", &arrived(sent)), Some(stored()));
+        assert_eq!(event("accounts", &arrived(sent), &all()), Some(stored()));
     }
     #[test]
     fn what_is_no_event_of_the_topic_is_none() {
         let sent = arrived(record("accounts", &stored()));
-        assert_eq!(event("ledger", &sent), None, "another topic's");
+        assert_eq!(event("ledger", &sent, &all()), None, "another topic's");
         for name in [SOURCE, EPOCH, TYPE, SEQUENCE, KEY] {
             let mut without = sent.clone();
             without.headers.retain(|(found, _)| found != name);
-            assert_eq!(event("accounts", &without), None, "without {name}");
+            assert_eq!(event("accounts", &without, &all()), None, "without {name}");
         }
     }
     #[test]
     fn a_body_that_cannot_be_read_is_kept() {
         let mut sent = arrived(record("accounts", &stored()));
         sent.body = b"garbage".to_vec();
-        let event = event("accounts", &sent).expect("the headers are good");
+        let event = event("accounts", &sent, &all()).expect("the headers are good");
         assert!(KeyRevoked::from_compact(&event.payload).is_err(), "it becomes a dead letter");
     }
     #[test]
@@ -177,7 +222,7 @@ mod tests {
                 *value = b"key.revoked.v9".to_vec();
             }
         }
-        let event = event("accounts", &sent).expect("the headers are good");
+        let event = event("accounts", &sent, &all()).expect("the headers are good");
         assert_eq!((kind_of(event.kind), version_of(event.kind)), (KeyRevoked::KIND, 9));
     }
 }

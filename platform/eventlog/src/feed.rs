@@ -9,7 +9,11 @@ use std::{collections::VecDeque, sync::Arc};
 use contracts::Timestamp;
 use parking_lot::Mutex;
 
-use crate::{Cursor, Share, Stored, broker::Arrived, envelope};
+use crate::{
+    Cursor, Share, Stored,
+    broker::{Arrived, Part},
+    envelope::{self, Wants},
+};
 
 /// Events that wait in memory before the reader pauses, and so few that it goes on.
 const FULL: usize = 10_000;
@@ -43,14 +47,15 @@ struct Inner {
 /// The events of one topic for one consumer.
 pub struct Feed {
     topic: &'static str,
+    wants: Wants,
     inner: Mutex<Inner>,
 }
 
 impl Feed {
     /// Of no shards yet.
-    pub fn new(topic: &'static str, shards: u32) -> Arc<Self> {
+    pub fn new(topic: &'static str, shards: u32, wants: Wants) -> Arc<Self> {
         let lanes = (0..shards).map(|_| Lane::default()).collect();
-        Arc::new(Self { topic, inner: Mutex::new(Inner { lanes, ..Inner::default() }) })
+        Arc::new(Self { topic, wants, inner: Mutex::new(Inner { lanes, ..Inner::default() }) })
     }
     /// Which topic it is of.
     pub fn topic(&self) -> &'static str {
@@ -76,36 +81,32 @@ impl Feed {
         inner.moved = true;
         inner.count();
     }
-    /// What the reader has to read from now on, where that has changed: each shard with the offset
-    /// to begin at, or `None` where it goes on.
-    pub fn changed(&self) -> Option<Vec<(u32, Option<i64>)>> {
-        let mut inner = self.inner.lock();
-        if !std::mem::take(&mut inner.moved) {
-            return None;
-        }
-        let open = (0u32..).zip(&mut inner.lanes).filter(|(_, lane)| lane.open);
-        Some(open.map(|(shard, lane)| (shard, lane.begin.take())).collect())
+    /// Whether what the reader reads has to change.
+    pub fn has_moved(&self) -> bool {
+        self.inner.lock().moved
     }
-    /// The reader lost its place: everything begins again after what has come in.
-    pub fn begins_again(&self, from: &[(u32, i64)]) {
+    /// What the reader has to read from now on.
+    pub fn parts(&self) -> Vec<Part> {
         let mut inner = self.inner.lock();
-        for (shard, offset) in from {
-            if let Some(lane) = inner.lanes.get_mut(*shard as usize).filter(|lane| lane.open) {
-                lane.begin = lane.begin.or(Some(*offset));
-            }
-        }
-        inner.moved = true;
+        inner.moved = false;
+        let open = (0u32..).zip(&mut inner.lanes).filter(|(_, lane)| lane.open);
+        let part = |(shard, lane): (u32, &mut Lane)| Part {
+            topic: self.topic,
+            shard,
+            from: lane.begin.take(),
+        };
+        open.map(part).collect()
     }
     /// Takes in what the broker gave; whether the consumer has something new.
     pub fn take(&self, arrived: &[Arrived]) -> bool {
         let mut inner = self.inner.lock();
         let mut fresh = 0;
-        for record in arrived {
+        for record in arrived.iter().filter(|record| record.topic == self.topic) {
             let Some(lane) = inner.lanes.get_mut(record.shard as usize).filter(|lane| lane.open)
             else {
                 continue;
             };
-            let Some(event) = envelope::event(self.topic, record) else {
+            let Some(event) = envelope::event(self.topic, record, &self.wants) else {
                 let (topic, shard, offset) = (self.topic, record.shard, record.offset);
                 tracing::error!(topic, shard, offset, "a record is no event of ours: left alone");
                 continue;

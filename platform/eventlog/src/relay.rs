@@ -18,6 +18,8 @@ use crate::{
 
 /// How long a lease holds.
 const HOLDS_MILLIS: i64 = 5_000;
+/// How often it is renewed. Who finds it taken only then has sent what consumers drop.
+const RENEW_MICROS: u64 = 1_000_000;
 /// Events sent at once at most: they wait in memory until all are acknowledged.
 const EVENTS_MOST: usize = 2_000;
 
@@ -121,7 +123,10 @@ pub struct Relay {
     topic: &'static str,
     process: i64,
     log: Log,
+    /// Negative where it is not active.
     epoch: i64,
+    /// When the lease was renewed.
+    renewed: u64,
     /// Up to where all is acknowledged, as this relay knows.
     cursor: Cursor,
     session: Option<Box<dyn Session>>,
@@ -138,7 +143,7 @@ impl Relay {
         let start = cursor.to_bytes();
         tx.execute(&NEW, &[Value::Text(topic), Value::Blob(&start)])?;
         let seen = BTreeMap::new();
-        Ok(Self { topic, process, log, epoch: -1, cursor, session: None, seen })
+        Ok(Self { topic, process, log, epoch: -1, renewed: 0, cursor, session: None, seen })
     }
     /// Which topic it carries.
     pub fn topic(&self) -> &'static str {
@@ -149,8 +154,14 @@ impl Relay {
         self.log.end(self.topic, true).total() - self.cursor.total()
     }
     /// Carries what is there, a bounded batch of it, where the lease is this process's.
-    pub fn turn(&mut self, bell: &mut Bell, broker: &dyn Broker) -> Result<Turn, RelayError> {
-        let done = self.carry(bell, broker);
+    /// `now` are microseconds of a monotonic clock.
+    pub fn turn(
+        &mut self,
+        bell: &mut Bell,
+        broker: &dyn Broker,
+        now: u64,
+    ) -> Result<Turn, RelayError> {
+        let done = self.carry(bell, broker, now);
         if done.is_err() {
             // Nobody knows what arrived: a new session goes back to what is durable.
             self.session = None;
@@ -158,11 +169,19 @@ impl Relay {
         }
         done
     }
-    fn carry(&mut self, bell: &mut Bell, broker: &dyn Broker) -> Result<Turn, RelayError> {
+    fn carry(
+        &mut self,
+        bell: &mut Bell,
+        broker: &dyn Broker,
+        now: u64,
+    ) -> Result<Turn, RelayError> {
         let mut tx = bell.begin()?;
-        if !self.hold(&mut tx)? {
-            tx.commit()?;
-            return Ok(Turn::Standby);
+        if self.epoch < 0 || now >= self.renewed + RENEW_MICROS {
+            if !self.hold(&mut tx)? {
+                tx.commit()?;
+                return Ok(Turn::Standby);
+            }
+            self.renewed = now;
         }
         self.log.look(&mut tx)?;
         let mut ahead = self.cursor.clone();

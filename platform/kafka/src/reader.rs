@@ -1,10 +1,10 @@
-//! Reads chosen partitions of one topic. The partitions are dealt out in the consumer's database.
+//! Reads chosen partitions of a consumer's topics. Which are its own is dealt out in the consumer's database.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use eventlog::broker::{Arrived, BrokerError, Reader};
+use eventlog::broker::{Arrived, BrokerError, Part, Reader};
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
+    ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, Headers},
@@ -15,19 +15,26 @@ use crate::{Settings, client, failed};
 /// Records taken at once at most.
 const RECORDS_MOST: usize = 2_000;
 
-/// A reader of one topic.
+/// A reader of topics.
 pub(crate) struct Partitions {
     consumer: BaseConsumer,
-    topic: String,
+    config: ClientConfig,
+    prefix: String,
+    topics: Vec<&'static str>,
     /// The offset at which each partition goes on.
-    at: BTreeMap<u32, i64>,
-    /// The broker forgot the topic for a while: what is read has to be said again.
+    at: BTreeMap<(&'static str, u32), i64>,
+    /// A topic was gone: what this client knows of it is of no more use.
     lost: bool,
 }
 
 impl Partitions {
-    pub fn new(settings: &Settings, consumer: &str, topic: &str) -> Result<Self, BrokerError> {
-        let consumer = client(settings)
+    pub fn new(
+        settings: &Settings,
+        consumer: &str,
+        topics: &[&'static str],
+    ) -> Result<Self, BrokerError> {
+        let mut config = client(settings);
+        config
             .set("group.id", format!("{}{consumer}", settings.prefix))
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
@@ -35,35 +42,46 @@ impl Partitions {
             .set("auto.offset.reset", "earliest")
             .set("fetch.wait.max.ms", "500")
             .set("fetch.error.backoff.ms", "100")
-            .set("queued.max.messages.kbytes", "16384")
-            .create()
-            .map_err(failed)?;
-        let (topic, at) = (topic.to_owned(), BTreeMap::new());
-        Ok(Self { consumer, topic, at, lost: false })
+            .set("queued.max.messages.kbytes", "16384");
+        let consumer = config.create().map_err(failed)?;
+        let (prefix, topics) = (settings.prefix.clone(), topics.to_vec());
+        Ok(Self { consumer, config, prefix, topics, at: BTreeMap::new(), lost: false })
     }
-    fn list(&self, offsets: &[(u32, i64)]) -> Result<TopicPartitionList, BrokerError> {
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (shard, offset) in offsets {
-            let partition = i32::try_from(*shard).expect("few shards");
-            let offset = Offset::Offset(*offset);
-            list.add_partition_offset(&self.topic, partition, offset).map_err(failed)?;
+    fn list(
+        &self,
+        offsets: impl Iterator<Item = (&'static str, u32, i64)>,
+    ) -> Result<TopicPartitionList, BrokerError> {
+        let mut list = TopicPartitionList::new();
+        for (topic, shard, offset) in offsets {
+            let (topic, offset) = (format!("{}{topic}", self.prefix), Offset::Offset(offset));
+            let partition = i32::try_from(shard).expect("few shards");
+            list.add_partition_offset(&topic, partition, offset).map_err(failed)?;
         }
         Ok(list)
     }
     fn say_what_is_read(&mut self) -> Result<(), BrokerError> {
-        let at: Vec<(u32, i64)> = self.at.iter().map(|(shard, at)| (*shard, *at)).collect();
-        self.lost = false;
-        let list = self.list(&at)?;
+        if self.lost {
+            // Another one asks the brokers at once where the partitions are now.
+            self.consumer = self.config.create().map_err(failed)?;
+            self.lost = false;
+        }
+        let list = self.list(self.at.iter().map(|((topic, shard), at)| (*topic, *shard, *at)))?;
         self.consumer.assign(&list).map_err(failed)
     }
 }
 
-fn arrived(message: &BorrowedMessage<'_>) -> Option<Arrived> {
+fn arrived(
+    message: &BorrowedMessage<'_>,
+    prefix: &str,
+    topics: &[&'static str],
+) -> Option<Arrived> {
+    let topic = message.topic().strip_prefix(prefix)?;
     let headers = message.headers().map_or_else(Vec::new, |headers| {
         let value = |value: Option<&[u8]>| value.unwrap_or_default().to_vec();
         headers.iter().map(|header| (header.key.to_owned(), value(header.value))).collect()
     });
     Some(Arrived {
+        topic: topics.iter().copied().find(|known| *known == topic)?,
         shard: u32::try_from(message.partition()).ok()?,
         offset: message.offset(),
         headers,
@@ -72,12 +90,13 @@ fn arrived(message: &BorrowedMessage<'_>) -> Option<Arrived> {
 }
 
 impl Reader for Partitions {
-    fn assign(&mut self, partitions: &[(u32, Option<i64>)]) -> Result<(), BrokerError> {
-        let at = |(shard, from): &(u32, Option<i64>)| {
-            let goes_on = self.at.get(shard).copied().unwrap_or(0);
-            (*shard, from.unwrap_or(goes_on))
+    fn assign(&mut self, parts: &[Part]) -> Result<(), BrokerError> {
+        let at = |part: &Part| {
+            let key = (part.topic, part.shard);
+            let goes_on = self.at.get(&key).copied().unwrap_or(0);
+            (key, part.from.unwrap_or(goes_on))
         };
-        self.at = partitions.iter().map(at).collect();
+        self.at = parts.iter().map(at).collect();
         self.say_what_is_read()
     }
     fn poll(&mut self, most: Duration) -> Result<Vec<Arrived>, BrokerError> {
@@ -90,7 +109,7 @@ impl Reader for Partitions {
             let Some(polled) = self.consumer.poll(wait) else { break };
             wait = Duration::ZERO;
             match polled {
-                Ok(message) => all.extend(arrived(&message)),
+                Ok(message) => all.extend(arrived(&message, &self.prefix, &self.topics)),
                 Err(KafkaError::MessageConsumption(
                     RDKafkaErrorCode::UnknownTopicOrPartition
                     | RDKafkaErrorCode::UnknownTopic
@@ -104,22 +123,24 @@ impl Reader for Partitions {
             }
         }
         for one in &all {
-            self.at.insert(one.shard, one.offset + 1);
+            self.at.insert((one.topic, one.shard), one.offset + 1);
         }
         if self.lost && all.is_empty() {
-            return Err(BrokerError(format!("there is no topic {}", self.topic)));
+            return Err(BrokerError("a topic is gone".to_owned()));
         }
         Ok(all)
     }
-    fn pause(&mut self, paused: bool) -> Result<(), BrokerError> {
-        let list = self.consumer.assignment().map_err(failed)?;
+    fn pause(&mut self, topic: &'static str, paused: bool) -> Result<(), BrokerError> {
+        let of = self.at.keys().filter(|(of, _)| *of == topic);
+        let list = self.list(of.map(|(topic, shard)| (*topic, *shard, 0)))?;
         let done = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
         done.map_err(failed)
     }
-    fn note(&mut self, offsets: &[(u32, i64)]) {
+    fn note(&mut self, topic: &'static str, offsets: &[(u32, i64)]) {
         if offsets.is_empty() {
             return;
         }
+        let offsets = offsets.iter().map(|(shard, offset)| (topic, *shard, *offset));
         let noted = self
             .list(offsets)
             .and_then(|list| self.consumer.commit(&list, CommitMode::Async).map_err(failed));

@@ -22,6 +22,9 @@ use crate::{Settings, client, failed};
 /// How long a record may take to be acknowledged: then the session is given up.
 const ACKNOWLEDGED_WITHIN: &str = "8000";
 
+/// The client polls for the whole of the time that it is given, also once something has come.
+const TICK: Duration = Duration::from_millis(1);
+
 /// What deliveries came to.
 #[derive(Default)]
 struct Deliveries {
@@ -98,7 +101,7 @@ impl Producer {
                 }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
                     next = again;
-                    self.producer.poll(Duration::from_millis(10));
+                    self.producer.poll(TICK);
                     self.healthy()?;
                 }
                 Err((error, _)) => return Err(failed(error)),
@@ -118,7 +121,7 @@ impl Session for Producer {
         }
         // Each record is acknowledged or failed within its time: this ends.
         while self.deliveries.acknowledged.load(Ordering::Acquire) < self.sent {
-            self.producer.poll(Duration::from_millis(100));
+            self.producer.poll(TICK);
             self.healthy()?;
         }
         Ok(())

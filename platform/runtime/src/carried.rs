@@ -2,7 +2,7 @@
 //! consumer's topic. The API never waits for any of them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +13,8 @@ use std::{
 
 use eventlog::{
     Feed, Relay, Turn,
-    broker::{Broker, Reader},
+    broker::{Broker, BrokerError, Reader},
+    envelope::Wants,
 };
 use parking_lot::Mutex;
 use store::{Bell, Store};
@@ -22,10 +23,14 @@ use crate::{clock::Monotonic, processes::CHANNEL, work::Fault, writer::Signal};
 
 /// How long a thread waits for something new before it looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(250);
+/// What is committed in so short a time shares a batch; the first of it does not wait.
+const GATHER: Duration = Duration::from_millis(5);
 /// How often it is looked for consumers that ask for events once more.
 const ASKS_EVERY: Duration = Duration::from_secs(1);
 /// How often the broker is compared with where consumers are.
 const RECONCILE_EVERY: Duration = Duration::from_secs(10);
+/// Reads without an error after which a broker that brings nothing works again.
+const QUIET: u64 = 40;
 /// How long a failing broker is left alone.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -57,9 +62,10 @@ impl Carried {
         consumer: &'static str,
         topic: &'static str,
         shards: u32,
+        wants: Wants,
     ) -> Option<Arc<Feed>> {
         self.broker.as_ref()?;
-        let feed = Feed::new(topic, shards);
+        let feed = Feed::new(topic, shards, wants);
         self.feeds.lock().push((consumer, Arc::clone(&feed)));
         Some(feed)
     }
@@ -124,10 +130,14 @@ impl Carried {
                 all.relays((relay, bell), &*broker, (&monotonic, who));
             }));
         }
-        for (consumer, feed) in self.feeds.lock().clone() {
+        let mut read: BTreeMap<&'static str, Vec<Arc<Feed>>> = BTreeMap::new();
+        for (consumer, feed) in self.feeds.lock().iter() {
+            read.entry(consumer).or_default().push(Arc::clone(feed));
+        }
+        for (consumer, feeds) in read {
             let (all, broker, signal) = (Arc::clone(self), Arc::clone(broker), Arc::clone(signal));
-            threads.push(spawn(format!("{consumer} of {}", feed.topic()), move |who| {
-                all.reads((consumer, &feed), &*broker, &signal, who);
+            threads.push(spawn(format!("reads {consumer}"), move |who| {
+                all.reads((consumer, &feeds), &*broker, &signal, who);
             }));
         }
         Ok(threads)
@@ -148,11 +158,22 @@ impl Carried {
             due
         };
         let mut busy = true;
+        let mut looked = 0;
         while !self.has_stopped() {
+            if busy {
+                std::thread::park_timeout(GATHER);
+            }
             let waited = bell.wait(if busy { Duration::ZERO } else { LOOK });
             // A connection that was lost is made anew by the turn.
             let lost = waited.is_err();
-            let mut done = relay.turn(&mut bell, broker);
+            let called = waited.is_ok_and(|rung| {
+                let calls = |payload: &str| payload.split(' ').any(|one| one == relay.topic());
+                rung.iter().any(|payload| calls(payload))
+            });
+            if !(busy || called || lost || due(&mut looked, LOOK)) {
+                continue;
+            }
+            let mut done = relay.turn(&mut bell, broker, monotonic.micros());
             busy = matches!(done, Ok(Turn::Sent(sent)) if sent > 0);
             if done.is_ok() && due(&mut asked, ASKS_EVERY) {
                 done = relay.answer_asks(&mut bell).and(done);
@@ -174,17 +195,19 @@ impl Carried {
     }
     fn reads(
         &self,
-        (consumer, feed): (&'static str, &Arc<Feed>),
+        (consumer, feeds): (&'static str, &[Arc<Feed>]),
         broker: &dyn Broker,
         signal: &Signal,
         who: &str,
     ) {
+        let topics: Vec<&'static str> = feeds.iter().map(|feed| feed.topic()).collect();
         let mut reader: Option<Box<dyn Reader>> = None;
-        let mut paused = false;
+        let mut paused = BTreeSet::new();
+        let mut quiet = 0u64;
         while !self.has_stopped() {
             let open = match &mut reader {
                 Some(open) => open,
-                none => match broker.reader(consumer, feed.topic()) {
+                none => match broker.reader(consumer, &topics) {
                     Ok(open) => none.insert(open),
                     Err(error) => {
                         self.fails(who, &error);
@@ -192,29 +215,52 @@ impl Carried {
                     }
                 },
             };
-            let assigned = feed.changed().map_or(Ok(()), |parts| {
-                paused = false;
-                open.assign(&parts)
-            });
-            let polled = assigned.and_then(|()| {
-                if feed.pauses(paused) != paused {
-                    paused = !paused;
-                    open.pause(paused)?;
-                }
-                open.poll(LOOK)
-            });
-            match polled {
-                Ok(arrived) => {
-                    self.works(who);
-                    if feed.take(&arrived) {
+            match reads_once(open.as_mut(), feeds, &mut paused) {
+                Ok(fresh) => {
+                    quiet += 1;
+                    // A client that has lost all brokers says so once in a while only.
+                    if fresh || quiet >= QUIET {
+                        self.works(who);
+                    }
+                    if fresh {
                         signal.nudge();
                     }
                 }
-                Err(error) => self.fails(who, &error),
+                Err(error) => {
+                    quiet = 0;
+                    self.fails(who, &error);
+                }
             }
-            open.note(&feed.noted());
+            for feed in feeds {
+                open.note(feed.topic(), &feed.noted());
+            }
         }
     }
+}
+
+/// Has the reader read what it is to read, and puts what came into the feeds; whether that is
+/// something new.
+fn reads_once(
+    reader: &mut dyn Reader,
+    feeds: &[Arc<Feed>],
+    paused: &mut BTreeSet<&'static str>,
+) -> Result<bool, BrokerError> {
+    if feeds.iter().any(|feed| feed.has_moved()) {
+        let parts: Vec<_> = feeds.iter().flat_map(|feed| feed.parts()).collect();
+        paused.clear();
+        reader.assign(&parts)?;
+    }
+    for feed in feeds {
+        let (topic, is_paused) = (feed.topic(), paused.contains(feed.topic()));
+        if feed.pauses(is_paused) != is_paused {
+            reader.pause(topic, !is_paused)?;
+            if !paused.remove(topic) {
+                paused.insert(topic);
+            }
+        }
+    }
+    let arrived = reader.poll(LOOK)?;
+    Ok(feeds.iter().filter(|feed| feed.take(&arrived)).count() > 0)
 }
 
 fn spawn(name: String, run: impl FnOnce(&str) + Send + 'static) -> JoinHandle<()> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use contracts::Timestamp;
-use eventlog::{Cursor, Log, Share, Stored};
+use eventlog::{Cursor, Log, Share, Stored, envelope::Wants};
 use store::Tx;
 
 use crate::{
@@ -15,13 +15,16 @@ use crate::{
     dead_letters,
     desk::Desk,
     handlers::AnyHandler,
-    service::{Floor, Wiring},
+    service::{Floor, Tier, Wiring},
     source::Source,
     work::Fault,
 };
 
 /// Events applied in one commit at most, so that a backlog cannot hold up answers.
 const EVENTS_MOST: usize = 2_000;
+/// What a broker brings in so short a time after a commit shares the next one; the first of it does
+/// not wait.
+const GATHER: Duration = Duration::from_millis(10);
 /// How long a consumer that stopped at an unknown version or a gap waits before it looks again.
 const STOPPED: Duration = Duration::from_secs(1);
 
@@ -56,6 +59,8 @@ pub(crate) struct Consumer {
     letters_moved: bool,
     /// It keeps nothing but memory, and has no position: it begins anew with each process.
     memory_only: bool,
+    /// When its last effects became durable.
+    applied: Timestamp,
     /// Since when something waits for it without a break.
     behind_since: Option<Timestamp>,
 }
@@ -84,7 +89,12 @@ impl Consumer {
                 let cursor = log.position(tx, service.name, topic)?;
                 // What is kept in memory alone reads the tables, which it was loaded from.
                 let carried = (!service.memory_only).then_some(carried);
-                let feed = carried.and_then(|all| all.feed(service.name, topic, log.shards()));
+                let wants = || Wants {
+                    kinds: handlers.keys().copied().collect(),
+                    rail: (service.tier == Tier::Rail).then_some(service.name),
+                };
+                let feed =
+                    carried.and_then(|all| all.feed(service.name, topic, log.shards(), wants()));
                 all.push(Self {
                     group: service.name,
                     topic,
@@ -107,6 +117,7 @@ impl Consumer {
                     to_reload: false,
                     letters_moved: false,
                     memory_only: service.memory_only,
+                    applied: Timestamp(0),
                     behind_since: None,
                 });
             }
@@ -131,6 +142,10 @@ impl Consumer {
         }
         if let Some(left) = self.stopped(now) {
             return Some(left);
+        }
+        if self.source.is_carried() {
+            let since = Duration::from_micros(now.micros_since(self.applied));
+            return Some(GATHER.saturating_sub(since));
         }
         let oldest = self.source.oldest(log, &self.cursor).unwrap_or(Timestamp(0));
         Some(self.lazy.saturating_sub(Duration::from_micros(now.micros_since(oldest))))
@@ -192,6 +207,10 @@ impl Consumer {
     /// Whose it is, and whether it may lag: it takes no part in the commit that emits.
     pub fn group(&self) -> (&'static str, bool) {
         (self.group, !self.lazy.is_zero() || self.committed_only)
+    }
+    /// Whether it reads the outbox itself.
+    pub fn reads_the_outbox(&self) -> bool {
+        !self.source.is_carried()
     }
     /// What it reads.
     pub fn topic(&self) -> &'static str {
@@ -330,8 +349,9 @@ impl Consumer {
         }
     }
     /// The transaction is durable.
-    pub fn committed(&mut self) {
+    pub fn committed(&mut self, now: Timestamp) {
         if let Some(stored) = self.stored.take() {
+            self.applied = now;
             while self.passed.front().is_some_and(|passed| passed.total() <= stored.total()) {
                 self.passed.pop_front();
             }

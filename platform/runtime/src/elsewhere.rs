@@ -33,6 +33,13 @@ impl Writing {
     pub(crate) fn process(&self) -> i64 {
         self.desk.log.process()
     }
+    /// Says whose commits in other processes matter here: those of topics that are read from the
+    /// outbox, and of the services that run here too.
+    pub(crate) fn says_what_it_hears(&self) {
+        let read = self.consumers.iter().filter(|one| one.reads_the_outbox());
+        let own = self.elsewhere.iter().map(|(service, _)| *service);
+        self.others.hears(read.map(Consumer::topic).chain(own).collect());
+    }
     /// Learns where all streams end now, and which shards are this process's.
     pub(crate) fn look(&mut self) {
         let asked = self.others.asked();

@@ -5,7 +5,7 @@
 //! hold for a moment is told apart by the compare-and-set on positions.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -49,6 +49,8 @@ pub(crate) struct Others {
     alone: AtomicBool,
     /// What a broker carries, whose relays are rung for too.
     carried: Arc<Carried>,
+    /// The topics whose news matter here.
+    heard: Mutex<BTreeSet<&'static str>>,
     /// New shares for the writer to take.
     shares: Mutex<Option<BTreeMap<&'static str, Share>>>,
     /// Up to which question memory has what others wrote.
@@ -65,6 +67,7 @@ impl Others {
             asked: AtomicU64::new(0),
             alone: AtomicBool::new(true),
             carried,
+            heard: Mutex::default(),
             shares: Mutex::new(None),
             caught_up: watch::Sender::new(0),
             stopped: AtomicBool::new(false),
@@ -81,6 +84,15 @@ impl Others {
     }
     pub fn is_process(&self, number: i64) {
         self.process.store(number, Ordering::Relaxed);
+    }
+    /// The topics whose news matter here.
+    pub fn hears(&self, topics: BTreeSet<&'static str>) {
+        *self.heard.lock() = topics;
+    }
+    /// Whether a ring is for somebody here: it names topics.
+    fn are_called(&self, payload: &str) -> bool {
+        let heard = self.heard.lock();
+        payload == MEMBERS || payload.split(' ').any(|topic| heard.contains(topic))
     }
     /// Whether there is nobody to ring for.
     pub fn are_none(&self) -> bool {
@@ -216,7 +228,7 @@ impl Part {
             let due = self.monotonic.micros() - renewed >= RENEW.as_micros() as u64;
             let done = match heard {
                 Ok(heard) => {
-                    if due || !heard.is_empty() {
+                    if due || heard.iter().any(|payload| self.others.are_called(payload)) {
                         self.others.rings();
                     }
                     if due || heard.iter().any(|payload| payload == MEMBERS) {

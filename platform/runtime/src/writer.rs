@@ -210,6 +210,7 @@ impl Writing {
             writing.committed.extend(service.committed);
             writing.rolled_back.extend(service.rolled_back);
         }
+        writing.says_what_it_hears();
         Ok(writing)
     }
     /// Loads what services and `also` keep in memory.
@@ -415,12 +416,13 @@ impl Writing {
         Ok(())
     }
     fn durable(&mut self) {
-        self.desk.recorder.committed(self.desk.clock.machine());
+        let now = self.desk.clock.machine();
+        self.desk.recorder.committed(now);
         self.row_bound.stored = self.row_bound.saving;
         self.ring();
         self.desk.log.committed();
         for consumer in &mut self.consumers {
-            consumer.committed();
+            consumer.committed(now);
         }
         for committed in &self.committed {
             committed();

@@ -33,6 +33,8 @@ struct Said {
     transfer: TransferId,
     mark: Mark,
     input: Input,
+    /// The trace of who asked for the transfer.
+    trace: Option<[u8; 24]>,
 }
 
 fn said<E: Event>(
@@ -41,7 +43,7 @@ fn said<E: Event>(
 ) -> Vec<Said> {
     let one = |event: &Delivered<E>| {
         let (transfer, topic, input) = read(&event.data);
-        Said { transfer, mark: Mark::new(topic, event.place), input }
+        Said { transfer, mark: Mark::new(topic, event.place), input, trace: event.trace }
     };
     batch.iter().map(one).collect()
 }
@@ -210,14 +212,14 @@ fn one(work: &mut Work<'_, '_>, record: &mut Record, said: &Said) {
             let public = next.status != record.progress.status;
             record.progress = next;
             if public {
-                updated(work, record);
+                updated(work, record, said.trace);
             }
         }
     }
 }
 
 /// Tells the public that the status changed.
-fn updated(work: &mut Work<'_, '_>, record: &mut Record) {
+fn updated(work: &mut Work<'_, '_>, record: &mut Record, trace: Option<[u8; 24]>) {
     let event = TransferUpdated {
         transfer_id: record.id,
         facilitator_id: record.facilitator,
@@ -227,6 +229,6 @@ fn updated(work: &mut Work<'_, '_>, record: &mut Record) {
         refund_of: record.refund_of(),
     };
     let shard = work.shard_of(record.id.bucket());
-    let place = work.emit(record.id.row(), shard, &event);
+    let place = work.emit_traced(record.id.row(), shard, &event, trace);
     record.trail.push(Mark::new("transfers", place));
 }

@@ -1,4 +1,4 @@
-//! The fresh platform that is measured: this same binary as a child process.
+//! The platform that is measured: this same binary as a child process, or a cluster that runs.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,9 +17,19 @@ const START_SECONDS_MOST: u64 = 60;
 /// How long a stop may take before it is forced.
 const STOP_SECONDS_MOST: u64 = 30;
 
-/// A running child; killed when dropped.
+/// A process of the platform: what it runs, its id and where it listens.
+pub struct Part {
+    pub name: String,
+    pub id: u32,
+    pub url: String,
+}
+
+/// A running child, killed when dropped, or a cluster, which is left alone.
 pub struct Platform {
-    child: Child,
+    child: Option<Child>,
+    pub parts: Vec<Part>,
+    /// The database of a cluster.
+    pub database: Option<String>,
     pub data: PathBuf,
     pub credentials: Credentials,
 }
@@ -55,11 +65,38 @@ impl Platform {
             .await
             .map_err(|_| Failure::could_not("the platform was not ready in a minute"))??;
         let child = started.0.take().expect("it was just started");
-        Ok(Self { child, data, credentials })
+        let (name, url) = ("all".to_owned(), credentials.base_url.clone());
+        let parts = vec![Part { name, id: child.id(), url }];
+        Ok(Self { child: Some(child), parts, database: None, data, credentials })
     }
-    /// The process's id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// The cluster that `scripts/cluster up DIR` started.
+    pub fn of_cluster(folder: &Path) -> Outcome<Self> {
+        let data = folder.join("data");
+        let read = |path: &Path| {
+            let text = std::fs::read_to_string(path).context(path.display())?;
+            Ok::<_, Failure>(text.trim().to_owned())
+        };
+        let mut parts = Vec::new();
+        let pids = folder.join("pid");
+        for entry in std::fs::read_dir(&pids).context(pids.display())? {
+            let name = entry.context(pids.display())?.file_name().to_string_lossy().into_owned();
+            let id = read(&pids.join(&name))?.parse().context("a process's id")?;
+            let url = format!("http://{}", read(&folder.join("address").join(&name))?);
+            parts.push(Part { name, id, url });
+        }
+        parts.sort_by(|one, other| one.name.cmp(&other.name));
+        let credentials = Credentials::read(&data)?;
+        let database = Some(read(&folder.join("database"))?);
+        Ok(Self { child: None, parts, database, data, credentials })
+    }
+    /// The metrics of all its processes, one text after the other.
+    pub async fn metrics(&self) -> Outcome<String> {
+        let mut all = String::new();
+        for part in &self.parts {
+            let mut client = Client::new(&part.url, Some(&self.credentials.key()))?;
+            all += &String::from_utf8_lossy(&client.get("/metrics").await?.body);
+        }
+        Ok(all)
     }
     /// A client with the operator's key.
     pub fn client(&self) -> Outcome<Client> {
@@ -67,10 +104,11 @@ impl Platform {
     }
     /// Stops it in order, and waits for that.
     pub async fn stop(mut self) -> Outcome {
-        let process = rustix::process::Pid::from_child(&self.child);
+        let Some(child) = &mut self.child else { return Ok(()) };
+        let process = rustix::process::Pid::from_child(child);
         rustix::process::kill_process(process, rustix::process::Signal::TERM).context("SIGTERM")?;
         for _ in 0..STOP_SECONDS_MOST * 100 {
-            if self.child.try_wait().context("the platform's end")?.is_some() {
+            if child.try_wait().context("the platform's end")?.is_some() {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -81,8 +119,10 @@ impl Platform {
 
 impl Drop for Platform {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

@@ -132,14 +132,15 @@ async fn bank_account(client: &mut Client, account: &str, number: u32) -> Outcom
 /// The account's payment method of a type, once it is there.
 async fn method(client: &mut Client, account: &str, kind: &str) -> Outcome<(String, Value)> {
     let path = format!("/accounts/{account}/payment-methods?paymentMethodType={kind}");
-    for _ in 0..100 {
+    // A broker's first record of each partition takes it tens of milliseconds.
+    for _ in 0..1_000 {
         let found = client.get(&path).await?.ok()?;
         if let Some(method) = found.as_array().and_then(|methods| methods.first()) {
             return Ok((text(method, "paymentMethodID")?, method.clone()));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Err(Failure::CouldNotRun(format!("account {account} has no {kind} after 2 s")))
+    Err(Failure::CouldNotRun(format!("account {account} has no {kind} after 20 s")))
 }
 
 /// A text field of an answer.

@@ -1,6 +1,6 @@
 //! The figures of a measurement and how they are printed.
 
-use std::{fs::File, io::Write, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs::File, io::Write, path::Path, time::Duration};
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -87,6 +87,9 @@ pub struct Report {
     /// The server's.
     #[serde(rename = "cpuSecondsPer1000")]
     pub cpu_seconds_per_1000: f64,
+    /// The same by process, where there are several.
+    #[serde(rename = "cpuSecondsPer1000Of", skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds_per_1000_of: Option<BTreeMap<String, f64>>,
     #[serde(rename = "loadCpuSecondsPer1000")]
     pub load_cpu_seconds_per_1000: f64,
     #[serde(rename = "fsyncsPer1000")]
@@ -146,6 +149,9 @@ impl Report {
             ),
             format!("fsyncs      {:.1} per 1,000 transfers", self.fsyncs_per_1000),
         ];
+        for (name, cpu) in self.cpu_seconds_per_1000_of.iter().flatten() {
+            lines.push(format!("  {name:<20} {:>8.1} us a transfer", cpu * 1e3));
+        }
         if let Some(filed) = self.filed_per_second {
             let line = format!("in files    {filed:>10.0} /s, acknowledged by the bank");
             lines.insert(3, line);

@@ -2,7 +2,7 @@
 
 mod outage;
 
-use std::{io::IsTerminal, path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, io::IsTerminal, path::PathBuf, process::Stdio, time::Duration};
 
 use contracts::Timestamp;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     bench::{
-        child::Platform,
+        child::{Part, Platform},
         load::{self, Pace, Plan, Random, Seen},
         money::{self, Wallets},
         report::{self, OpenLoop, Percentiles, Report},
@@ -48,7 +48,10 @@ pub fn run(arguments: &Bench) -> Outcome {
     };
     let database = arguments.database.as_deref();
     let (mut measured, platform) = tokio.block_on(async {
-        let platform = Platform::start(data, database).await?;
+        let platform = match &arguments.cluster {
+            Some(folder) => Platform::of_cluster(folder)?,
+            None => Platform::start(data, database).await?,
+        };
         let bar = progress(u64::from(arguments.wallets), "wallets");
         let step = |done| bar.set_position(done);
         let wallets = money::wallets(&platform.credentials, arguments.wallets, mixes, step).await?;
@@ -68,8 +71,9 @@ pub fn run(arguments: &Bench) -> Outcome {
         Ok::<_, Failure>((measured, platform))
     })?;
     let data = platform.data.clone();
+    let database = arguments.database.clone().or_else(|| platform.database.clone());
     tokio.block_on(platform.stop())?;
-    let verified = if arguments.no_verify { None } else { Some(verify(arguments, &data)?) };
+    let verified = if arguments.no_verify { None } else { Some(verify(database, &data)?) };
     if arguments.keep {
         eprintln!("kept: {}", folder.keep().display());
     }
@@ -138,7 +142,7 @@ fn progress(length: u64, what: &'static str) -> ProgressBar {
 
 /// What the platform had used at one moment.
 struct Used {
-    server_cpu: f64,
+    server_cpu: BTreeMap<String, f64>,
     load_cpu: f64,
     commits: u64,
     checkpoints: u64,
@@ -146,10 +150,11 @@ struct Used {
     bytes: u64,
 }
 
-async fn used(platform: &Platform, client: &mut Client) -> Outcome<Used> {
-    let metrics = metrics(client).await?;
+async fn used(platform: &Platform) -> Outcome<Used> {
+    let metrics = platform.metrics().await?;
+    let cpu = |part: &Part| Ok::<_, Failure>((part.name.clone(), process::cpu_seconds(part.id)?));
     Ok(Used {
-        server_cpu: process::cpu_seconds(platform.id())?,
+        server_cpu: platform.parts.iter().map(cpu).collect::<Outcome<_>>()?,
         load_cpu: process::cpu_seconds(std::process::id())?,
         commits: metric(&metrics, "switchyard_commits_total"),
         checkpoints: metric(&metrics, "switchyard_checkpoints_total"),
@@ -162,13 +167,10 @@ async fn used(platform: &Platform, client: &mut Client) -> Outcome<Used> {
 const UPDATED: &str =
     "switchyard_events_appended_total{service=\"transfers\",event=\"transfer.updated\"}";
 
-async fn metrics(client: &mut Client) -> Outcome<String> {
-    Ok(String::from_utf8_lossy(&client.get("/metrics").await?.body).into_owned())
-}
-
+/// The sum over all processes.
 fn metric(text: &str, name: &str) -> u64 {
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.and_then(|value| value.trim().parse::<f64>().ok()).map_or(0, |value| value as u64)
+    let values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    values.filter_map(|value| value.trim().parse::<f64>().ok()).map(|value| value as u64).sum()
 }
 
 fn plan(arguments: &Bench, mix: Mix, platform: &Platform, wallets: &Wallets) -> Outcome<Plan> {
@@ -211,7 +213,8 @@ async fn measure(
 ) -> Outcome<Report> {
     let mut client = platform.client()?;
     let plan = plan(arguments, mix, platform, wallets)?;
-    let before = used(platform, &mut client).await?;
+    let in_files = arguments.database.is_none() && arguments.cluster.is_none();
+    let before = used(platform).await?;
     let bar = progress(arguments.transfers, "transfers");
     let shown = bar.clone();
     let seen = load::run(plan, move |done| shown.set_position(done)).await?;
@@ -224,12 +227,19 @@ async fn measure(
         + drained(&mut client, platform, before.updated + seen.accepted_micros.len() as u64)
             .await?;
     let whole = seen.seconds + drain.as_secs_f64();
-    let after = used(platform, &mut client).await?;
+    let after = used(platform).await?;
     let completed_millis = sampled(&mut client, platform, &seen).await?;
     let accepted = seen.accepted_micros.len() as u64;
     let per_1000 = |value: f64| value / accepted as f64 * 1e3;
     let syncs = (after.commits - before.commits) + (after.checkpoints - before.checkpoints);
+    let cpu: BTreeMap<String, f64> = after
+        .server_cpu
+        .iter()
+        .map(|(name, cpu)| (name.clone(), per_1000(cpu - before.server_cpu[name])))
+        .collect();
     let growth = after.bytes.saturating_sub(before.bytes) as f64 / accepted as f64;
+    let memory = platform.parts.iter().map(|part| process::anonymous_mebibytes(part.id));
+    let memory = memory.sum::<Outcome<f64>>()?;
     let others: u64 = seen.other.iter().map(|other| other.1).sum();
     for (status, count, body) in &seen.other {
         eprintln!("{count} answers with status {status}, the first: {body}");
@@ -254,12 +264,13 @@ async fn measure(
         drain_millis: drain.as_secs_f64() * 1e3,
         post_millis: Percentiles::of(seen.accepted_micros),
         completed_millis,
-        cpu_seconds_per_1000: per_1000(after.server_cpu - before.server_cpu),
+        cpu_seconds_per_1000: cpu.values().sum(),
+        cpu_seconds_per_1000_of: (cpu.len() > 1).then_some(cpu),
         load_cpu_seconds_per_1000: per_1000(after.load_cpu - before.load_cpu),
         fsyncs_per_1000: per_1000(syncs as f64),
-        bytes_per_transfer: arguments.database.is_none().then_some(growth),
+        bytes_per_transfer: in_files.then_some(growth),
         fdatasync_micros: disk,
-        rss_mebibytes: process::anonymous_mebibytes(platform.id())?,
+        rss_mebibytes: memory,
         other_answers: others + seen.broken,
         open_loop,
         verified: None,
@@ -286,7 +297,7 @@ async fn filed(client: &mut Client, entries: u64) -> Outcome<Duration> {
 async fn drained(client: &mut Client, platform: &Platform, updated: u64) -> Outcome<Duration> {
     let begin = Instant::now();
     let limit = Duration::from_secs(DRAIN_SECONDS_MOST);
-    while metric(&metrics(client).await?, UPDATED) < updated && begin.elapsed() < limit {
+    while metric(&platform.metrics().await?, UPDATED) < updated && begin.elapsed() < limit {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // The question below reads every transfer: its own time is not theirs.
@@ -325,11 +336,11 @@ async fn sampled(client: &mut Client, platform: &Platform, seen: &Seen) -> Outco
 }
 
 /// Runs `verify` as a process of its own over what was left.
-fn verify(arguments: &Bench, data: &std::path::Path) -> Outcome<bool> {
+fn verify(database: Option<String>, data: &std::path::Path) -> Outcome<bool> {
     let binary = std::env::current_exe().context("this program's own file")?;
     let mut command = std::process::Command::new(binary);
     command.arg("verify").stdout(Stdio::piped()).stderr(Stdio::inherit());
-    match &arguments.database {
+    match &database {
         Some(url) => command.args(["--database", url]),
         None => command.arg("--data").arg(data),
     };

@@ -4,9 +4,11 @@
 mod api;
 mod canaries;
 mod process;
+mod servers;
 mod traced;
 
 pub use api::{Api, Reply, in_force, key};
 pub use canaries::{Canaries, Found, distinct};
-pub use process::Process;
+pub use process::{Process, binary};
+pub use servers::Servers;
 pub use traced::Traced;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use store::{Location, Options, Sql, Store};
 use tempfile::TempDir;
 
-use crate::api::Api;
+use crate::{api::Api, servers::Servers};
 
 /// How long a process may take to be ready; the figures themselves are measured elsewhere.
 const READY_MOST: Duration = Duration::from_secs(20);
@@ -50,7 +50,7 @@ pub struct Process {
 }
 
 /// The binary that the workspace built; built now where it was not.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let mut path = std::env::current_exe().expect("a test has an executable");
     while path.pop() {
         let candidate = path.join("switchyard");
@@ -100,11 +100,11 @@ impl Process {
     }
     /// The same with further flags.
     pub async fn start_on_postgresql_with(extra: &[&str]) -> Option<Self> {
-        Self::start_on_database(extra, 1, Vec::new()).await
+        Self::start_on_database(extra, 1, Vec::new(), test_database()?).await
     }
     /// `serve` of every role in processes of their own, on a fresh schema of PostgreSQL.
     pub async fn start_several() -> Option<Self> {
-        Self::start_on_database(&[], ROLES.len(), Vec::new()).await
+        Self::start_on_database(&[], ROLES.len(), Vec::new(), test_database()?).await
     }
     /// The same, with events carried by Kafka in topics of its own.
     pub async fn start_several_by_kafka() -> Option<Self> {
@@ -113,19 +113,20 @@ impl Process {
             return None;
         };
         let prefix = format!("{}.", crate::api::key());
-        let flags = ["--kafka", &brokers, "--kafka-prefix", &prefix, "--dev"];
-        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Self::start_on_database(&[], ROLES.len(), flags).await
+        Self::start_on_database(&[], ROLES.len(), by(&brokers, &prefix), test_database()?).await
+    }
+    /// The same on servers of the case's own, where topics have the names that they have by default.
+    pub async fn start_several_on(servers: &Servers) -> Self {
+        let (by, database) = (by(&servers.brokers, "switchyard."), servers.database.clone());
+        let started = Self::start_on_database(&[], ROLES.len(), by, database).await;
+        started.expect("the servers run")
     }
     async fn start_on_database(
         extra: &[&str],
         processes: usize,
         carried: Vec<String>,
+        url: String,
     ) -> Option<Self> {
-        let Ok(url) = std::env::var("SWITCHYARD_TEST_POSTGRES") else {
-            eprintln!("\n!!! SKIPPED on PostgreSQL: set SWITCHYARD_TEST_POSTGRES to a URL !!!\n");
-            return None;
-        };
         let schema = format!("end_to_end_{}", crate::api::key().replace('-', "_"));
         let sign = if url.contains('?') { '&' } else { '?' };
         let own = format!("{url}{sign}options=-c%20search_path%3D{schema}");
@@ -208,6 +209,10 @@ impl Process {
         child.wait().expect("it ends");
         self.children[number] = self.spawn(number);
     }
+    /// SIGSTOP and SIGCONT of one process of several.
+    pub fn pause_one(&self, number: usize, pause: bool) {
+        signal(self.children[number].id(), if pause { "STOP" } else { "CONT" });
+    }
     /// What each process runs.
     pub fn roles(&self) -> &'static [&'static str] {
         &ROLES[..self.addresses.len()]
@@ -267,6 +272,14 @@ impl Process {
     pub fn database(&self) -> Option<&str> {
         self.database.as_deref()
     }
+    /// The brokers that carry its events, and what the names of its topics begin with.
+    pub fn topics(&self) -> Option<(&str, &str)> {
+        let after = |flag: &str| {
+            let at = self.carried.iter().position(|one| one == flag)?;
+            self.carried.get(at + 1).map(String::as_str)
+        };
+        Some((after("--kafka")?, after("--kafka-prefix")?))
+    }
     /// The folder of all that it writes: its data directory and its outputs.
     pub fn folder(&self) -> &Path {
         self.directory.path()
@@ -301,6 +314,21 @@ impl Process {
     pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
         run(arguments, self.directory.path())
     }
+}
+
+/// The database for tests; `None` (said loudly) where there is none.
+fn test_database() -> Option<String> {
+    let url = std::env::var("SWITCHYARD_TEST_POSTGRES").ok();
+    if url.is_none() {
+        eprintln!("\n!!! SKIPPED on PostgreSQL: set SWITCHYARD_TEST_POSTGRES to a URL !!!\n");
+    }
+    url
+}
+
+/// The flags that have events carried by Kafka.
+fn by(brokers: &str, prefix: &str) -> Vec<String> {
+    let flags = ["--kafka", brokers, "--kafka-prefix", prefix, "--dev"];
+    flags.iter().map(|flag| (*flag).to_owned()).collect()
 }
 
 /// On a thread that is not tokio's.

@@ -1,11 +1,12 @@
 //! A topic carried by a broker: what consumers get is what the outbox holds, once and in order,
 //! whatever the broker loses or repeats. The cases without faults run on a real Kafka too.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use eventlog::{
     Cursor, Error, Feed, Relay, RelayError, Share, Stored, Turn, ask,
     broker::{Broker, Reader},
+    envelope::Wants,
 };
 use store::{Bell, Engine, Sql};
 
@@ -29,6 +30,15 @@ struct Way {
 struct Carrier {
     relay: Relay,
     bell: Bell,
+    now: u64,
+}
+
+impl Carrier {
+    /// A turn, a second after the one before.
+    fn turn(&mut self, broker: &dyn Broker) -> Result<Turn, RelayError> {
+        self.now += 1_000_000;
+        self.relay.turn(&mut self.bell, broker, self.now)
+    }
 }
 
 impl Way {
@@ -53,13 +63,13 @@ impl Way {
         let mut tx = bell.begin().unwrap();
         let relay = Relay::open(&mut tx, TOPIC, process).unwrap();
         tx.commit().unwrap();
-        Carrier { relay, bell }
+        Carrier { relay, bell, now: 0 }
     }
     /// Carries until nothing is left, past errors; how many failed.
     fn carry(&self, carrier: &mut Carrier) -> usize {
         let mut failed = 0;
         for _ in 0..TRIES {
-            match carrier.relay.turn(&mut carrier.bell, &*self.broker) {
+            match carrier.turn(&*self.broker) {
                 Ok(Turn::Sent(0)) if carrier.relay.behind() == 0 => return failed,
                 Ok(_) => {}
                 Err(_) => failed += 1,
@@ -72,9 +82,10 @@ impl Way {
         let mut tx = open.writer.begin().unwrap();
         let cursor = open.log.position(&mut tx, GROUP, TOPIC).unwrap();
         tx.commit().unwrap();
-        let feed = Feed::new(TOPIC, self.bed.shards);
+        let wants = Wants { kinds: BTreeSet::from([7]), rail: None };
+        let feed = Feed::new(TOPIC, self.bed.shards, wants);
         feed.starts(Share::WHOLE, &cursor);
-        let reader = self.broker.reader(GROUP, TOPIC).unwrap();
+        let reader = self.broker.reader(GROUP, &[TOPIC]).unwrap();
         Consumer { open, feed, reader, cursor, got: Vec::new() }
     }
     /// What the outbox holds.
@@ -99,8 +110,8 @@ struct Consumer {
 impl Consumer {
     /// Reads once and applies what came, in one transaction with the position.
     fn step(&mut self) -> Result<usize, Error> {
-        if let Some(parts) = self.feed.changed() {
-            self.reader.assign(&parts).unwrap();
+        if self.feed.has_moved() {
+            self.reader.assign(&self.feed.parts()).unwrap();
         }
         self.feed.take(&self.reader.poll(Duration::from_millis(50)).unwrap_or_default());
         let old = self.cursor.clone();
@@ -224,11 +235,11 @@ fn one_relay_is_active_and_another_takes_over() {
         let (mut one, mut other) = (way.carrier(1), way.carrier(2));
         way.append(2);
         way.carry(&mut one);
-        let turn = |of: &mut Carrier| of.relay.turn(&mut of.bell, &*way.broker);
+        let turn = |of: &mut Carrier| of.turn(&*way.broker);
         assert!(matches!(turn(&mut other), Ok(Turn::Standby)));
         way.execute("UPDATE relay SET until = now() - interval '1 s'");
         way.append(2);
-        let turn = |of: &mut Carrier| of.relay.turn(&mut of.bell, &*way.broker);
+        let turn = |of: &mut Carrier| of.turn(&*way.broker);
         assert!(matches!(turn(&mut other), Ok(Turn::Sent(sent)) if sent > 0));
         assert!(matches!(turn(&mut one), Ok(Turn::Standby)), "who was asleep finds out");
         assert_eq!(fake.sent(), 4 * way.bed.shards as usize, "nothing went twice");
@@ -248,12 +259,12 @@ fn a_relay_that_lost_its_lease_moves_nothing() {
             "UPDATE relay SET epoch = epoch + 5, holder = 2, until = now() + interval '1 h'",
         );
         way.append(1);
-        let turn = one.relay.turn(&mut one.bell, &*way.broker);
+        let turn = one.turn(&*way.broker);
         assert!(matches!(turn, Ok(Turn::Standby)), "{turn:?}");
         one.relay.answer_asks(&mut one.bell).unwrap();
         one.relay.reconcile(&mut one.bell, &*way.broker).unwrap();
         way.execute("UPDATE relay SET until = now() - interval '1 s' WHERE epoch = 6");
-        let turn = one.relay.turn(&mut one.bell, &*way.broker);
+        let turn = one.turn(&*way.broker);
         assert!(matches!(turn, Ok(Turn::Sent(_))), "{turn:?}: the epoch was left alone");
     });
 }
@@ -343,6 +354,6 @@ fn an_unreachable_broker_is_an_error_that_ends() {
     let Some(mut way) = Way::new(1, Arc::new(kafka::Kafka::new(settings).unwrap())) else { return };
     way.append(1);
     let mut carrier = way.carrier(1);
-    let turn = carrier.relay.turn(&mut carrier.bell, &*way.broker);
+    let turn = carrier.turn(&*way.broker);
     assert!(matches!(turn, Err(RelayError::Broker(_))), "{turn:?}");
 }

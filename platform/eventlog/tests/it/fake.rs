@@ -1,12 +1,12 @@
 //! A broker in memory that fails as it is told to: it loses, repeats and forgets.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use eventlog::broker::{Arrived, Broker, BrokerError, Ends, Reader, Record, Session};
+use eventlog::broker::{Arrived, Broker, BrokerError, Ends, Part, Reader, Record, Session};
 
 /// One partition: the offset of its first record, and its records.
 #[derive(Default)]
@@ -62,8 +62,8 @@ impl Broker for Fake {
     fn session(&self) -> Result<Box<dyn Session>, BrokerError> {
         Ok(Box::new(self.clone()))
     }
-    fn reader(&self, _: &str, topic: &str) -> Result<Box<dyn Reader>, BrokerError> {
-        Ok(Box::new(Reads { of: self.clone(), topic: topic.to_owned(), at: BTreeMap::new() }))
+    fn reader(&self, _: &str, _: &[&'static str]) -> Result<Box<dyn Reader>, BrokerError> {
+        Ok(Box::new(Reads { of: self.clone(), at: BTreeMap::new() }))
     }
     fn ends(&self, topic: &str, _: u32) -> Result<Vec<Ends>, BrokerError> {
         let state = self.0.lock().unwrap();
@@ -111,26 +111,24 @@ impl Session for Fake {
 
 struct Reads {
     of: Fake,
-    topic: String,
-    at: BTreeMap<u32, i64>,
+    at: BTreeMap<(&'static str, u32), i64>,
 }
 
 impl Reader for Reads {
-    fn assign(&mut self, partitions: &[(u32, Option<i64>)]) -> Result<(), BrokerError> {
-        let kept: BTreeSet<u32> = partitions.iter().map(|(shard, _)| *shard).collect();
-        self.at.retain(|shard, _| kept.contains(shard));
-        for (shard, from) in partitions {
-            let at = self.at.entry(*shard).or_default();
-            *at = from.unwrap_or(*at);
-        }
+    fn assign(&mut self, parts: &[Part]) -> Result<(), BrokerError> {
+        let at = |part: &Part| {
+            let key = (part.topic, part.shard);
+            (key, part.from.unwrap_or_else(|| self.at.get(&key).copied().unwrap_or(0)))
+        };
+        self.at = parts.iter().map(at).collect();
         Ok(())
     }
     fn poll(&mut self, _: Duration) -> Result<Vec<Arrived>, BrokerError> {
         let state = self.of.0.lock().unwrap();
-        let topic = state.topics.get(&self.topic).ok_or_else(|| error("no such topic"))?;
         let mut all = Vec::new();
-        for (shard, at) in &mut self.at {
-            let of = &topic[*shard as usize];
+        for ((topic, shard), at) in &mut self.at {
+            let partitions = state.topics.get(*topic).ok_or_else(|| error("no such topic"))?;
+            let of = &partitions[*shard as usize];
             let high = of.low + i64::try_from(of.records.len()).unwrap();
             if !(of.low..=high).contains(at) {
                 // Out of range: the oldest there is.
@@ -142,14 +140,14 @@ impl Reader for Reads {
                     ((*name).to_owned(), value.clone().into_bytes())
                 };
                 let (headers, body) = (headers.map(header).collect(), record.body.clone());
-                all.push(Arrived { shard: *shard, offset: *at, headers, body });
+                all.push(Arrived { topic, shard: *shard, offset: *at, headers, body });
                 *at += 1;
             }
         }
         Ok(all)
     }
-    fn pause(&mut self, _: bool) -> Result<(), BrokerError> {
+    fn pause(&mut self, _: &'static str, _: bool) -> Result<(), BrokerError> {
         Ok(())
     }
-    fn note(&mut self, _: &[(u32, i64)]) {}
+    fn note(&mut self, _: &'static str, _: &[(u32, i64)]) {}
 }

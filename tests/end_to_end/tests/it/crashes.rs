@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use end_to_end::{Api, Process, key};
+use end_to_end::{Api, Process, Servers, key};
 use serde_json::Value;
 
 /// How often the process is killed.
@@ -55,9 +55,11 @@ async fn client(
     told: Arc<Mutex<Told>>,
     stop: Arc<AtomicBool>,
     (kind, several): (usize, bool),
+    pause: Duration,
 ) {
     let mut value = 1;
     while !stop.load(Ordering::Relaxed) {
+        tokio::time::sleep(pause).await;
         value = value % 900 + 1;
         let key = key();
         let returned = value == 300 && KINDS[kind].starts_with("ach-");
@@ -129,6 +131,10 @@ struct Load {
 
 impl Load {
     async fn start(process: &Process) -> Self {
+        Self::start_at(process, Duration::ZERO).await
+    }
+    /// The same with a pause of each client before each transfer.
+    async fn start_at(process: &Process, pause: Duration) -> Self {
         let api = process.api();
         let had = api.balance(api.account()).await;
         let told = Arc::new(Mutex::new(Told::default()));
@@ -136,10 +142,32 @@ impl Load {
         let several = process.roles().len() > 1;
         let clients = (0..14).map(|number| {
             let (told, stop) = (Arc::clone(&told), Arc::clone(&stop));
-            tokio::spawn(client(api.clone(), told, stop, (number % KINDS.len(), several)))
+            tokio::spawn(client(api.clone(), told, stop, (number % KINDS.len(), several), pause))
         });
         let clients = clients.collect();
         Self { api, had, told, stop, clients }
+    }
+    /// Ends the clients, and waits until no transfer is on its way; how long that took.
+    async fn drained(&mut self, most: Duration) -> Duration {
+        let begun = tokio::time::Instant::now();
+        self.stop.store(true, Ordering::Relaxed);
+        for client in self.clients.drain(..) {
+            client.await.unwrap();
+        }
+        for status in ["created", "pending"] {
+            let path =
+                format!("/accounts/{}/transfers?status={status}&count=1", self.api.account());
+            loop {
+                let found = self.api.get(&path).await;
+                // A gateway may still find out that a connection is gone.
+                if found.status == 200 && found.json().as_array().is_some_and(Vec::is_empty) {
+                    break;
+                }
+                assert!(begun.elapsed() < most, "{status} after {most:?}: {found:?}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        begun.elapsed()
     }
     /// Stops it and compares what clients were told with balances, books and feed; the number of
     /// transfers.
@@ -229,6 +257,50 @@ async fn the_death_of_each_process_loses_and_doubles_nothing() {
     process.is_ready().await;
     let transfers = load.audit().await;
     println!("{transfers} transfers, {} processes killed", process.roles().len());
+    process.verify();
+    assert!(process.stop().success());
+}
+
+/// Clients that wait so long before each transfer make 100 a second in all.
+const PAUSE: Duration = Duration::from_millis(140);
+/// How far apart faults are.
+const BETWEEN: Duration = Duration::from_secs(3);
+/// Longer than a process takes part without being heard of.
+const ASLEEP: Duration = Duration::from_secs(7);
+/// After the last fault everything is final within.
+const DRAINED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Under one load: kill -9 of every role in turn, the broker gone and back, a crash of the database,
+/// processes asleep past their part and their lease, a topic deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn rolling_faults_by_kafka_lose_and_double_nothing() {
+    let _alone = crate::SEVERAL.lock().await;
+    let Some(servers) = Servers::start() else { return };
+    let mut process = Process::start_several_on(&servers).await;
+    let mut load = Load::start_at(&process, PAUSE).await;
+    for number in 0..process.roles().len() {
+        tokio::time::sleep(BETWEEN).await;
+        process.kill_one(number).await;
+    }
+    tokio::time::sleep(BETWEEN).await;
+    servers.kill_broker();
+    tokio::time::sleep(BETWEEN).await;
+    servers.resume_broker();
+    tokio::time::sleep(BETWEEN).await;
+    servers.crash_database();
+    // Both of transfers, whose relay another takes over, one of ledger, the only one of rtp.
+    for number in [3, 4, 6, 11] {
+        tokio::time::sleep(BETWEEN).await;
+        process.pause_one(number, true);
+        tokio::time::sleep(ASLEEP).await;
+        process.pause_one(number, false);
+    }
+    tokio::time::sleep(BETWEEN).await;
+    servers.delete_topic("switchyard.ledger");
+    let drained = load.drained(DRAINED_WITHIN).await;
+    process.is_ready().await;
+    let transfers = load.audit().await;
+    println!("{transfers} transfers, drained {drained:?} after the last fault");
     process.verify();
     assert!(process.stop().success());
 }

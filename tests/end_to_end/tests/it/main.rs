@@ -47,6 +47,8 @@ mod bad_input;
 mod bulkheads;
 mod canaries;
 mod card;
+mod carried;
+mod cluster;
 mod crashes;
 mod dashboard;
 mod dead_letters;
