@@ -32,7 +32,7 @@ const EPOCH: &str = "ce_sourceepoch";
 /// What order is kept for, the CloudEvents extension `partitionkey`.
 const KEY: &str = "ce_partitionkey";
 const TRACE: &str = "traceparent";
-/// The rail that an event is for, so that the others need not look into it.
+/// The rails that an event is for, with commas between, so that others need not look into it.
 const RAIL: &str = "ce_rail";
 
 /// The only life of a stream so far: an outbox that starts anew would count on.
@@ -60,11 +60,16 @@ pub fn record(topic: &str, event: &Stored) -> Record {
         (KEY, event.key.to_string()),
         ("content-type", "application/json".to_owned()),
     ];
-    let rail = json.as_ref().and_then(|json| json.get("rail")?.as_str());
-    headers.extend(rail.map(|rail| (RAIL, rail.to_owned())));
+    let rails = json.as_ref().map(rails).filter(|rails| !rails.is_empty());
+    headers.extend(rails.map(|rails| (RAIL, rails.join(","))));
     headers.extend(event.trace.map(|trace| (TRACE, traceparent(&trace))));
     let body = json.map_or_else(|| event.payload.clone(), |json| json.to_string().into_bytes());
     Record { shard: event.shard, key, headers, body }
+}
+
+/// The rails that an event is for: of a transfer with two legs both.
+fn rails(json: &serde_json::Value) -> Vec<&str> {
+    ["rail", "destinationRail"].iter().filter_map(|name| json.get(name)?.as_str()).collect()
 }
 
 /// The id that an event is about, as its JSON names it.
@@ -97,7 +102,8 @@ pub fn event(topic: &str, arrived: &Arrived, wants: &Wants) -> Option<Stored> {
     let sequence: i64 = header(SEQUENCE)?.parse().ok().filter(|sequence| *sequence > 0)?;
     let entry = registry::EVENTS.iter().find(|entry| entry.name == name);
     let kind = entry.map_or_else(|| unnamed(name), |entry| entry.kind);
-    let another_rail = wants.rail.is_some_and(|own| header(RAIL).is_some_and(|rail| rail != own));
+    let is_for = |own: &str| header(RAIL).is_none_or(|of| of.split(',').any(|rail| rail == own));
+    let another_rail = wants.rail.is_some_and(|own| !is_for(own));
     let wanted = wants.kinds.contains(&kind) && !another_rail;
     let known = entry.filter(|entry| entry.version == version && wanted);
     let payload = known.and_then(|entry| (entry.from_json)(&arrived.body));
@@ -183,7 +189,8 @@ mod tests {
         let mut sent = arrived(record("accounts", &stored()));
         let none = event("accounts", &sent, &Wants::default()).expect("it is one of ours");
         assert_eq!((none.sequence, kind_of(none.kind), none.payload.len()), (41, UNKNOWN, 0));
-        for (rail, kind) in [("card", UNKNOWN), ("ach", KeyRevoked::KIND)] {
+        let own = KeyRevoked::KIND;
+        for (rail, kind) in [("card", UNKNOWN), ("ach", own), ("card,ach", own)] {
             sent.headers.push((RAIL.to_owned(), rail.into()));
             let event = event("accounts", &sent, &all()).expect("it is one of ours");
             assert_eq!(kind_of(event.kind), kind, "for {rail}");

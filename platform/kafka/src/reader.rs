@@ -1,6 +1,9 @@
 //! Reads chosen partitions of a consumer's topics. Which are its own is dealt out in the consumer's database.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use eventlog::broker::{Arrived, BrokerError, Part, Reader};
 use rdkafka::{
@@ -23,6 +26,10 @@ pub(crate) struct Partitions {
     topics: Vec<&'static str>,
     /// The offset at which each partition goes on.
     at: BTreeMap<(&'static str, u32), i64>,
+    /// The topics of which nothing is taken for a while.
+    paused: BTreeSet<&'static str>,
+    /// What is to be read was not said yet.
+    unsaid: bool,
     /// A topic was gone: what this client knows of it is of no more use.
     lost: bool,
 }
@@ -45,7 +52,16 @@ impl Partitions {
             .set("queued.max.messages.kbytes", "16384");
         let consumer = config.create().map_err(failed)?;
         let (prefix, topics) = (settings.prefix.clone(), topics.to_vec());
-        Ok(Self { consumer, config, prefix, topics, at: BTreeMap::new(), lost: false })
+        Ok(Self {
+            consumer,
+            config,
+            prefix,
+            topics,
+            at: BTreeMap::new(),
+            paused: BTreeSet::new(),
+            unsaid: false,
+            lost: false,
+        })
     }
     fn list(
         &self,
@@ -66,7 +82,16 @@ impl Partitions {
             self.lost = false;
         }
         let list = self.list(self.at.iter().map(|((topic, shard), at)| (*topic, *shard, *at)))?;
-        self.consumer.assign(&list).map_err(failed)
+        self.consumer.assign(&list).map_err(failed)?;
+        let paused = self.parts(|topic| self.paused.contains(topic))?;
+        self.consumer.pause(&paused).map_err(failed)?;
+        self.unsaid = false;
+        Ok(())
+    }
+    /// What is read of some topics.
+    fn parts(&self, of: impl Fn(&str) -> bool) -> Result<TopicPartitionList, BrokerError> {
+        let parts = self.at.keys().filter(|(topic, _)| of(topic));
+        self.list(parts.map(|(topic, shard)| (*topic, *shard, 0)))
     }
 }
 
@@ -91,6 +116,11 @@ fn arrived(
 
 impl Reader for Partitions {
     fn assign(&mut self, parts: &[Part]) -> Result<(), BrokerError> {
+        // A partition that is paused stays so, also where it is given away and comes back.
+        let all = self.parts(|_| true)?;
+        self.consumer.resume(&all).map_err(failed)?;
+        self.paused.clear();
+        self.unsaid = true;
         let at = |part: &Part| {
             let key = (part.topic, part.shard);
             let goes_on = self.at.get(&key).copied().unwrap_or(0);
@@ -100,7 +130,7 @@ impl Reader for Partitions {
         self.say_what_is_read()
     }
     fn poll(&mut self, most: Duration) -> Result<Vec<Arrived>, BrokerError> {
-        if self.lost {
+        if self.lost || self.unsaid {
             self.say_what_is_read()?;
         }
         let mut all = Vec::new();
@@ -131,8 +161,12 @@ impl Reader for Partitions {
         Ok(all)
     }
     fn pause(&mut self, topic: &'static str, paused: bool) -> Result<(), BrokerError> {
-        let of = self.at.keys().filter(|(of, _)| *of == topic);
-        let list = self.list(of.map(|(topic, shard)| (*topic, *shard, 0)))?;
+        if paused {
+            self.paused.insert(topic);
+        } else {
+            self.paused.remove(topic);
+        }
+        let list = self.parts(|of| of == topic)?;
         let done = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
         done.map_err(failed)
     }

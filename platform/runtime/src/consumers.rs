@@ -25,6 +25,8 @@ const EVENTS_MOST: usize = 2_000;
 /// What a broker brings in so short a time after a commit shares the next one; the first of it does
 /// not wait.
 const GATHER: Duration = Duration::from_millis(10);
+/// Events that are skipped before the position over them is stored.
+pub(crate) const SKIPPED_MOST: i64 = 4_096;
 /// How long a consumer that stopped at an unknown version or a gap waits before it looks again.
 const STOPPED: Duration = Duration::from_secs(1);
 
@@ -103,7 +105,12 @@ impl Consumer {
                     before: cursor.clone(),
                     cursor,
                     stored: None,
-                    parked: dead_letters::keys(tx, service.name, topic)?,
+                    parked: if service.memory_only {
+                        // What is kept in memory alone has no dead letters.
+                        BTreeSet::new()
+                    } else {
+                        dead_letters::keys(tx, service.name, topic)?
+                    },
                     newly_parked: Vec::new(),
                     newly_free: Vec::new(),
                     committed_only: service.committed_only,
@@ -138,17 +145,25 @@ impl Consumer {
             return Some(Duration::ZERO);
         }
         if !self.is_behind(log) {
-            return None;
+            // What was skipped is let go, so that the feed has room for what comes.
+            let skipped = self.cursor.total() - self.durable.total();
+            let far = self.source.is_carried() && skipped >= SKIPPED_MOST;
+            return far.then_some(Duration::ZERO);
         }
         if let Some(left) = self.stopped(now) {
             return Some(left);
         }
         if self.source.is_carried() {
             let since = Duration::from_micros(now.micros_since(self.applied));
-            return Some(GATHER.saturating_sub(since));
+            let gathers = GATHER.saturating_sub(since);
+            return Some(gathers.max(self.ripens(log, now)));
         }
+        Some(self.ripens(log, now))
+    }
+    /// How long a lazy consumer still waits.
+    fn ripens(&self, log: &Log, now: Timestamp) -> Duration {
         let oldest = self.source.oldest(log, &self.cursor).unwrap_or(Timestamp(0));
-        Some(self.lazy.saturating_sub(Duration::from_micros(now.micros_since(oldest))))
+        self.lazy.saturating_sub(Duration::from_micros(now.micros_since(oldest)))
     }
     /// Whether durable events wait for it.
     pub fn is_behind(&self, log: &Log) -> bool {
@@ -378,7 +393,9 @@ impl Consumer {
         let (group, topic) = (self.group, self.topic);
         tracing::error!(error = fault as &dyn std::error::Error, group, topic, "a consumer failed");
         match fault {
-            Fault::Log(eventlog::Error::Fenced { .. }) => self.to_reload = true,
+            // Its position is not where it believes, or may not be.
+            Fault::Log(eventlog::Error::Fenced { .. })
+            | Fault::Store(store::Error::CommitUnknown(_)) => self.to_reload = true,
             Fault::UnknownVersion(_) | Fault::Log(_) => {
                 let micros = i64::try_from(STOPPED.as_micros()).expect("a short pause");
                 self.stopped_until = Some(now.plus_micros(micros));
@@ -386,6 +403,10 @@ impl Consumer {
             _ if fault.is_transient() => {}
             _ => self.careful = EVENTS_MOST,
         }
+    }
+    /// Whether it waits for an upgrade, or for what is missing.
+    pub fn has_stopped(&mut self, now: Timestamp) -> bool {
+        self.stopped(now).is_some()
     }
     /// Whether it goes one by one.
     pub fn is_careful(&self) -> bool {
@@ -404,7 +425,8 @@ impl Consumer {
             self.careful = 0;
             return Ok(());
         };
-        self.careful -= 1;
+        // A failed try counts too.
+        self.careful = self.careful.saturating_sub(1);
         if self.handles(event.kind) {
             match poison {
                 // What is kept in memory alone has no dead letters.

@@ -176,7 +176,7 @@ impl Writing {
     ) -> Result<T, Stopped> {
         let done = self.alone(|consumers, desk, tx| {
             let of = (id.consumer.as_str(), id.topic.as_str());
-            let consumer = consumers.iter_mut().find(|c| (c.group().0, c.topic()) == of);
+            let consumer = consumers.iter_mut().find(|c| c.of() == of && !c.in_memory());
             let consumer = consumer.ok_or_else(|| Refusal::not_found("dead letter"))?;
             apply(consumer, desk, tx)
         });

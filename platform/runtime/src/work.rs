@@ -44,6 +44,16 @@ impl Fault {
         }
         text
     }
+    /// True where this input is to blame: neither the store, nor another process, nor a version that
+    /// this build does not know.
+    pub(crate) fn is_poison(&self) -> bool {
+        match self {
+            Self::Poison(_) => true,
+            Self::Store(store::Error::CommitUnknown(_)) => false,
+            Self::Store(error) => !error.is_transient(),
+            Self::Log(_) | Self::UnknownVersion(_) => false,
+        }
+    }
     /// True where the same work may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_transient())

@@ -22,7 +22,7 @@ use store::{Store, Tx, Writer};
 use crate::{
     access::CONSUMER,
     admission::Admission,
-    consumers::Consumer,
+    consumers::{Consumer, SKIPPED_MOST},
     desk::{Desk, OfService, RowBound},
     elsewhere::{begin, process},
     exchanges,
@@ -410,7 +410,7 @@ impl Writing {
         }
         for (index, consumer) in consumers.iter_mut().enumerate() {
             consumer
-                .save_skipped(tx, &desk.log, 4_096)
+                .save_skipped(tx, &desk.log, SKIPPED_MOST)
                 .map_err(|fault| Failed::Consumer(index, fault))?;
         }
         Ok(())
@@ -506,7 +506,8 @@ impl Writing {
     /// few a cycle, so that it holds up nobody else.
     fn carefully(&mut self, index: usize) {
         for _ in 0..CAREFUL {
-            if !self.consumers[index].is_careful() {
+            let now = self.desk.clock.machine();
+            if !self.consumers[index].is_careful() || self.consumers[index].has_stopped(now) {
                 return;
             }
             let done = self.one_event(index, None);
@@ -514,6 +515,11 @@ impl Writing {
                 Err(fault) if fault.is_transient() => {
                     self.undone();
                     return;
+                }
+                // It was overtaken, or has to wait: no event is to blame.
+                Err(fault) if !fault.is_poison() => {
+                    self.undone();
+                    return self.consumers[index].at_fault(&fault, now);
                 }
                 Err(fault) => {
                     self.undone();
