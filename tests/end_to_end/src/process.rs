@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -70,9 +71,17 @@ pub fn binary() -> PathBuf {
     panic!("no target directory above the test")
 }
 
+/// An address that no other process of these tests is given, and that the system gives to no
+/// connection: it has to be free again after a kill.
 fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").to_string()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() % 10_000 * 613;
+        let address = format!("127.0.0.1:{}", 10_000 + number % 10_000);
+        if std::net::TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
 }
 
 impl Process {
