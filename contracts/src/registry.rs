@@ -1,5 +1,7 @@
 //! All events by kind: names and versions, the JSON form of a stored payload, the schemas.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{
@@ -68,9 +70,9 @@ pub static EVENTS: [Entry; 20] = [
     entry::<RailOutcome>(),
 ];
 
-/// Whether a service emits events: its topic is never empty for long.
-pub fn is_emitted_by(service: &str) -> bool {
-    EVENTS.iter().any(|entry| entry.emitters.contains(&service))
+/// The services that emit events: each has a topic.
+pub fn emitters() -> BTreeSet<&'static str> {
+    EVENTS.iter().flat_map(|entry| entry.emitters).copied().collect()
 }
 
 /// The event with this number.

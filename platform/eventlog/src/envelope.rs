@@ -1,7 +1,7 @@
 //! An event as a record of a broker: CloudEvents 1.0 in binary mode, with the number of its stream
 //! (rule 7). Nothing in it is drawn by chance or by the clock: sent twice, it is the same record.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use contracts::{Timestamp, registry};
 use uuid::Uuid;
@@ -13,9 +13,8 @@ use crate::{
 };
 
 /// Ids of events are UUIDv5 under this name (that of `events.switchyard` in the DNS name space).
-fn name_space() -> Uuid {
-    Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"events.switchyard")
-}
+static NAME_SPACE: LazyLock<Uuid> =
+    LazyLock::new(|| Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"events.switchyard"));
 
 /// The kind of an event that is nothing to this consumer: no handler takes it.
 const UNKNOWN: i64 = 0xffff;
@@ -49,7 +48,7 @@ pub fn record(topic: &str, event: &Stored) -> Record {
     let key = subject.unwrap_or_else(|| event.key.to_string());
     let mut headers = vec![
         ("ce_specversion", "1.0".to_owned()),
-        (ID, Uuid::new_v5(&name_space(), id.as_bytes()).to_string()),
+        (ID, Uuid::new_v5(&NAME_SPACE, id.as_bytes()).to_string()),
         (SOURCE, format!("/{topic}")),
         (TYPE, format!("{name}.v{version}")),
         ("ce_subject", key.clone()),

@@ -295,26 +295,34 @@ impl Relay {
         if !self.is_there(bell, broker)? {
             return Ok(());
         }
-        let ends = broker.ends(self.topic, self.log.shards())?;
         let mut tx = bell.begin()?;
-        let positions = positions(&mut tx, self.topic)?;
-        let stale = positions.iter().filter(|(who, (last, _))| self.seen.get(who) == Some(last));
-        let lost: Vec<(u32, i64)> = stale
-            .filter(|((_, shard), at)| self.is_lost(*shard, *at, &ends))
-            .map(|((_, shard), (last, _))| (*shard, last + 1))
-            .collect();
-        self.seen = positions.into_iter().map(|(who, (last, _))| (who, last)).collect();
+        let mut stale = positions(&mut tx, self.topic)?;
+        tx.commit()?;
+        let seen = stale.iter().map(|(who, (last, _))| (who.clone(), *last)).collect();
+        let seen = std::mem::replace(&mut self.seen, seen);
+        stale.retain(|(who, (last, _))| seen.get(who) == Some(last) && *last < self.sent(who.1));
+        if stale.is_empty() {
+            return Ok(());
+        }
+        let ends = broker.ends(self.topic, self.log.shards())?;
+        let lost = stale.iter().filter(|((_, shard), at)| self.is_lost(*shard, *at, &ends));
+        let lost: Vec<(u32, i64)> =
+            lost.map(|((_, shard), (last, _))| (*shard, last + 1)).collect();
+        let mut tx = bell.begin()?;
         self.rewind(&mut tx, &lost)?;
         Ok(tx.commit()?)
     }
+    /// The last number that was sent in a shard.
+    fn sent(&self, shard: u32) -> i64 {
+        self.cursor.sequences.get(shard as usize).copied().unwrap_or(0)
+    }
     /// Whether the broker holds fewer records after a consumer's position than were sent.
     fn is_lost(&self, shard: u32, (last, next): (i64, i64), ends: &[Ends]) -> bool {
-        let sent = self.cursor.sequences.get(shard as usize).copied().unwrap_or(0);
         let held = ends.get(shard as usize).copied().unwrap_or_default();
         let from = next.max(held.low);
         // An offset after the end is of a topic that was there before this one.
         let left = if next > held.high { held.high - held.low } else { held.high - from };
-        left < sent - last
+        left < self.sent(shard) - last
     }
     /// Gives the lease back.
     pub fn leave(&mut self, bell: &mut Bell) -> Result<(), RelayError> {

@@ -13,6 +13,8 @@ use std::time::Duration;
 use eventlog::broker::{Broker, BrokerError, Ends, Reader, Session};
 use rdkafka::{
     ClientConfig,
+    admin::AdminClient,
+    client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
 };
@@ -36,13 +38,16 @@ pub struct Kafka {
     settings: Settings,
     /// Asks for metadata and offsets; it reads nothing.
     asks: BaseConsumer,
+    /// Makes topics, and asks for their settings.
+    admin: AdminClient<DefaultClientContext>,
 }
 
 impl Kafka {
     /// Knows the cluster; connects when first needed.
     pub fn new(settings: Settings) -> Result<Self, BrokerError> {
         let asks = client(&settings).create().map_err(failed)?;
-        Ok(Self { settings, asks })
+        let admin = client(&settings).create().map_err(failed)?;
+        Ok(Self { settings, asks, admin })
     }
     fn name(&self, topic: &str) -> String {
         format!("{}{topic}", self.settings.prefix)
@@ -91,6 +96,6 @@ impl Broker for Kafka {
         (0..shards).map(ends).collect()
     }
     fn ensure(&self, topic: &str, shards: u32) -> Result<bool, BrokerError> {
-        topics::ensure(&self.settings, &self.asks, &self.name(topic), shards)
+        topics::ensure(self, &self.name(topic), shards)
     }
 }

@@ -2,27 +2,21 @@
 
 use eventlog::broker::BrokerError;
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
-    client::DefaultClientContext,
-    consumer::{BaseConsumer, Consumer},
+    admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    consumer::Consumer,
 };
 
-use crate::{ANSWER_MOST, Settings, client, failed};
+use crate::{ANSWER_MOST, Kafka, Settings, failed};
 
 /// How long records are kept at least: a consumer that was away longer reads from the outbox.
 const KEPT_MILLIS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Makes a topic that is missing: true where it was. Checks one that is there.
-pub(crate) fn ensure(
-    settings: &Settings,
-    asks: &BaseConsumer,
-    name: &str,
-    shards: u32,
-) -> Result<bool, BrokerError> {
-    let metadata = asks.fetch_metadata(Some(name), ANSWER_MOST).map_err(failed)?;
+pub(crate) fn ensure(of: &Kafka, name: &str, shards: u32) -> Result<bool, BrokerError> {
+    let metadata = of.asks.fetch_metadata(Some(name), ANSWER_MOST).map_err(failed)?;
     let found = metadata.topics().iter().find(|topic| topic.name() == name);
     let Some(found) = found.filter(|topic| !topic.partitions().is_empty()) else {
-        make(settings, name, shards)?;
+        make(of, name, shards)?;
         return Ok(true);
     };
     let wrong = |what: String| {
@@ -33,11 +27,11 @@ pub(crate) fn ensure(
         return wrong(format!("has {partitions} partitions where {shards} are needed"));
     }
     let copies = found.partitions().iter().map(|one| one.replicas().len()).min().unwrap_or(0);
-    if copies < usize::from(settings.replication) {
-        let wanted = settings.replication;
+    if copies < usize::from(of.settings.replication) {
+        let wanted = of.settings.replication;
         return wrong(format!("has {copies} copies of a partition where {wanted} are needed"));
     }
-    match refused(settings, name)? {
+    match refused(of, name)? {
         Some(what) => wrong(what),
         None => Ok(false),
     }
@@ -46,10 +40,6 @@ pub(crate) fn ensure(
 /// Copies in sync without which nothing is acknowledged.
 fn in_sync(settings: &Settings) -> u16 {
     settings.replication.saturating_sub(1).max(1)
-}
-
-fn admin(settings: &Settings) -> Result<AdminClient<DefaultClientContext>, BrokerError> {
-    client(settings).create().map_err(failed)
 }
 
 fn options() -> AdminOptions {
@@ -62,17 +52,16 @@ fn wait<T>(answer: impl Future<Output = T>) -> Result<T, BrokerError> {
     Ok(runtime.map_err(|error| BrokerError(error.to_string()))?.block_on(answer))
 }
 
-fn make(settings: &Settings, name: &str, shards: u32) -> Result<(), BrokerError> {
-    let (kept, in_sync) = (KEPT_MILLIS.to_string(), in_sync(settings).to_string());
+fn make(of: &Kafka, name: &str, shards: u32) -> Result<(), BrokerError> {
+    let (kept, in_sync) = (KEPT_MILLIS.to_string(), in_sync(&of.settings).to_string());
     let partitions = i32::try_from(shards).expect("few shards");
-    let copies = TopicReplication::Fixed(i32::from(settings.replication));
+    let copies = TopicReplication::Fixed(i32::from(of.settings.replication));
     let topic = NewTopic::new(name, partitions, copies)
         .set("cleanup.policy", "delete")
         .set("retention.ms", &kept)
         .set("min.insync.replicas", &in_sync)
         .set("unclean.leader.election.enable", "false");
-    let admin = admin(settings)?;
-    let made = wait(admin.create_topics([&topic], &options()))?.map_err(failed)?;
+    let made = wait(of.admin.create_topics([&topic], &options()))?.map_err(failed)?;
     match made.into_iter().next() {
         Some(Err((_, code))) if code != rdkafka::error::RDKafkaErrorCode::TopicAlreadyExists => {
             Err(BrokerError(format!("topic {name} cannot be made: {code}")))
@@ -82,17 +71,16 @@ fn make(settings: &Settings, name: &str, shards: u32) -> Result<(), BrokerError>
 }
 
 /// What of a topic's settings loses events.
-fn refused(settings: &Settings, name: &str) -> Result<Option<String>, BrokerError> {
-    let admin = admin(settings)?;
+fn refused(of: &Kafka, name: &str) -> Result<Option<String>, BrokerError> {
     let asked = [ResourceSpecifier::Topic(name)];
-    let told = wait(admin.describe_configs(&asked, &options()))?.map_err(failed)?;
+    let told = wait(of.admin.describe_configs(&asked, &options()))?.map_err(failed)?;
     let told =
         told.into_iter().next().ok_or_else(|| BrokerError(format!("{name}: no settings")))?;
     let told = told.map_err(|code| BrokerError(format!("settings of {name}: {code}")))?;
     let value = |name: &str| told.get(name).and_then(|entry| entry.value.clone());
     let number = |name: &str| value(name).and_then(|value| value.parse::<i64>().ok());
     let kept = number("retention.ms").unwrap_or(0);
-    let (least, needed) = (number("min.insync.replicas").unwrap_or(0), in_sync(settings));
+    let (least, needed) = (number("min.insync.replicas").unwrap_or(0), in_sync(&of.settings));
     Ok(if value("cleanup.policy").as_deref() != Some("delete") {
         Some("has another cleanup.policy than delete".to_owned())
     } else if value("unclean.leader.election.enable").as_deref() == Some("true") {

@@ -1,5 +1,5 @@
 //! Events that a broker carries between processes: a thread for each relay, and one for each
-//! consumer's topic. The API never waits for any of them.
+//! consumer. The API never waits for any of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,12 @@ use eventlog::{
 use parking_lot::Mutex;
 use store::{Bell, Store};
 
-use crate::{clock::Monotonic, processes::CHANNEL, work::Fault, writer::Signal};
+use crate::{
+    clock::Monotonic,
+    processes::CHANNEL,
+    work::{Fault, chain},
+    writer::Signal,
+};
 
 /// How long a thread waits for something new before it looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(250);
@@ -98,13 +103,7 @@ impl Carried {
         }
     }
     fn fails(&self, who: &str, error: &(dyn std::error::Error + 'static)) {
-        let mut said = error.to_string();
-        let mut next = error.source();
-        while let Some(source) = next {
-            said.push_str(&format!(": {source}"));
-            next = source.source();
-        }
-        if self.troubles.lock().insert(who.to_owned(), said).is_none() {
+        if self.troubles.lock().insert(who.to_owned(), chain(error)).is_none() {
             tracing::warn!(error, who, "the broker does not work now");
         }
         std::thread::park_timeout(PAUSE);

@@ -33,16 +33,21 @@ impl From<eventlog::Error> for Fault {
     }
 }
 
+/// An error with what is behind it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(&format!(": {source}"));
+        next = source.source();
+    }
+    text
+}
+
 impl Fault {
     /// The fault with what is behind it, in one line: what a dead letter says.
     pub(crate) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(source) = next {
-            text.push_str(&format!(": {source}"));
-            next = source.source();
-        }
-        text
+        chain(self)
     }
     /// True where this input is to blame: neither the store, nor another process, nor a version that
     /// this build does not know.

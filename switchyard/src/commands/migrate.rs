@@ -5,7 +5,7 @@ use crate::{cli::Migrate, compose, exit::Outcome};
 /// Applies what is missing, and says how much that was.
 pub fn run(arguments: &Migrate) -> Outcome {
     let (applied, shards) = compose::migrate(&arguments.database, arguments.shards)?;
-    let made = compose::make_topics(&arguments.database, &arguments.kafka)?;
+    let made = compose::make_topics(shards, &arguments.kafka)?;
     if made > 0 {
         super::print(&format!("{made} topics made\n"));
     }

@@ -16,13 +16,19 @@ fn script(name: &str) -> PathBuf {
 }
 
 impl Servers {
+    /// Whether both are installed here; said loudly where one is not.
+    pub fn can_start() -> bool {
+        let needed = ["SWITCHYARD_TEST_POSTGRES", "SWITCHYARD_TEST_KAFKA"];
+        let missing = needed.into_iter().find(|name| std::env::var_os(name).is_none());
+        if let Some(missing) = missing {
+            eprintln!("\n!!! SKIPPED with servers of its own: set {missing} !!!\n");
+        }
+        missing.is_none()
+    }
     /// Starts both; `None` (said loudly) where one of them is not installed here.
     pub fn start() -> Option<Self> {
-        for needed in ["SWITCHYARD_TEST_POSTGRES", "SWITCHYARD_TEST_KAFKA"] {
-            if std::env::var_os(needed).is_none() {
-                eprintln!("\n!!! SKIPPED with servers of its own: set {needed} !!!\n");
-                return None;
-            }
+        if !Self::can_start() {
+            return None;
         }
         let mut servers =
             Self { database: String::new(), brokers: String::new(), variables: Vec::new() };

@@ -88,6 +88,17 @@ impl Way {
         let reader = self.broker.reader(GROUP, &[TOPIC]).unwrap();
         Consumer { open, feed, reader, cursor, got: Vec::new() }
     }
+    /// A relay that has carried five events of each shard, and a consumer that had three when there
+    /// were no more.
+    fn has_three_of_five(&mut self) -> (Carrier, Consumer) {
+        let (mut carrier, mut consumer) = (self.carrier(1), self.consumer());
+        self.append(3);
+        self.carry(&mut carrier);
+        consumer.gets(3 * self.bed.shards as usize);
+        self.append(2);
+        self.carry(&mut carrier);
+        (carrier, consumer)
+    }
     /// What the outbox holds.
     fn all(&self) -> Vec<Stored> {
         self.bed.open().read_all(&mut Cursor::start(self.bed.shards), 1_000)
@@ -272,13 +283,8 @@ fn a_relay_that_lost_its_lease_moves_nothing() {
 #[test]
 fn a_gap_stops_and_what_is_missing_comes_once_more() {
     on_fake(|way, fake| {
-        let (mut carrier, mut consumer) = (way.carrier(1), way.consumer());
+        let (mut carrier, mut consumer) = way.has_three_of_five();
         let shards = way.bed.shards as usize;
-        way.append(3);
-        way.carry(&mut carrier);
-        consumer.gets(3 * shards);
-        way.append(2);
-        way.carry(&mut carrier);
         fake.forgets(TOPIC, 2);
         way.append(2);
         way.carry(&mut carrier);
@@ -307,13 +313,8 @@ fn what_the_broker_lost_silently_is_found_out() {
         [|fake| fake.forgets(TOPIC, 2), |fake| fake.empties(TOPIC), |fake| fake.deletes(TOPIC)];
     for lose in ways {
         on_fake(|way, fake| {
-            let (mut carrier, mut consumer) = (way.carrier(1), way.consumer());
+            let (mut carrier, mut consumer) = way.has_three_of_five();
             let shards = way.bed.shards as usize;
-            way.append(3);
-            way.carry(&mut carrier);
-            consumer.gets(3 * shards);
-            way.append(2);
-            way.carry(&mut carrier);
             lose(fake);
             // The first look learns where the consumer is, the second that it stands still.
             for _ in 0..2 {

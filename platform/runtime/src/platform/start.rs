@@ -229,7 +229,7 @@ fn consuming(here: &[&'static str]) -> Vec<&'static str> {
 
 /// Those services here that emit events.
 fn emitting(here: &[&'static str]) -> Vec<&'static str> {
-    here.iter().copied().filter(|name| contracts::registry::is_emitted_by(name)).collect()
+    contracts::registry::emitters().into_iter().filter(|name| here.contains(name)).collect()
 }
 
 /// The services here and elsewhere.
