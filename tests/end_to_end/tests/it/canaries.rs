@@ -259,7 +259,7 @@ fn assert_none(found: &[Found]) {
 }
 
 async fn nowhere(mut process: Process, run: u64) {
-    let _alone = crate::LOADING.lock().await;
+    let _alone = crate::MACHINE.lock().await;
     let numbers = numbers(run);
     let canaries = Arc::new(Canaries::new(&numbers));
     let api = process.api().that_keeps_answers();

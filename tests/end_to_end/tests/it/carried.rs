@@ -30,7 +30,7 @@ fn read_by_another(process: &Process) -> Option<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn others_read_every_topic_and_one_trace_crosses_the_broker() {
-    let _alone = crate::SEVERAL.lock().await;
+    let _alone = crate::MACHINE.lock().await;
     let Some(process) = Process::start_several_by_kafka().await else { return };
     let api = process.api();
     for (number, kind) in [(0, "moov-wallet"), (0, "ach-credit-standard"), (1, "push-to-card")] {

@@ -32,7 +32,7 @@ async fn the_script_starts_thirteen_processes_and_stops_them() {
     if !Servers::can_start() {
         return;
     }
-    let _alone = crate::SEVERAL.lock().await;
+    let _alone = crate::MACHINE.lock().await;
     let folder = tempfile::Builder::new().permissions(world_readable()).tempdir().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let up = cluster("up", folder.path());

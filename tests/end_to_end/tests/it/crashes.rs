@@ -246,7 +246,7 @@ async fn twenty_kills_lose_and_double_nothing() {
 /// Each of many processes dies in its turn, under load, while all others go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_death_of_each_process_loses_and_doubles_nothing() {
-    let _alone = crate::SEVERAL.lock().await;
+    let _alone = crate::MACHINE.lock().await;
     let Some(mut process) = Process::start_several().await else { return };
     let load = Load::start(&process).await;
     for number in 0..process.roles().len() {
@@ -274,7 +274,7 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(60);
 /// processes asleep past their part and their lease, a topic deleted.
 #[tokio::test(flavor = "multi_thread")]
 async fn rolling_faults_by_kafka_lose_and_double_nothing() {
-    let _alone = crate::SEVERAL.lock().await;
+    let _alone = crate::MACHINE.lock().await;
     let Some(servers) = Servers::start() else { return };
     let mut process = Process::start_several_on(&servers).await;
     let mut load = Load::start_at(&process, PAUSE).await;

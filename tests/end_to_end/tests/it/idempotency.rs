@@ -41,7 +41,7 @@ async fn a_repeat_gets_the_original_under_both_names() {
 }
 
 async fn sixty_four_at_once_make_one_each_for_a_thousand_keys(process: Process) {
-    let _alone = crate::LOADING.lock().await;
+    let _alone = crate::machine(&process).await;
     let api = process.api();
     let body = Api::transfer_body(api.wallet(), api.method(0, "moov-wallet"), 1);
     let had = api.balance(api.account()).await;

@@ -18,14 +18,14 @@ macro_rules! on_both {
             }
             #[tokio::test(flavor = "multi_thread")]
             async fn in_several_processes() {
-                let _alone = crate::SEVERAL.lock().await;
+                let _alone = crate::MACHINE.lock().await;
                 if let Some(process) = end_to_end::Process::start_several().await {
                     super::$case(process).await;
                 }
             }
             #[tokio::test(flavor = "multi_thread")]
             async fn in_several_processes_by_kafka() {
-                let _alone = crate::SEVERAL.lock().await;
+                let _alone = crate::MACHINE.lock().await;
                 if let Some(process) = end_to_end::Process::start_several_by_kafka().await {
                     super::$case(process).await;
                 }
@@ -34,12 +34,17 @@ macro_rules! on_both {
     };
 }
 
-/// Held by cases that load the whole machine: two at once make each other's answers late, and a late
-/// answer is a refusal.
-static LOADING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Held by cases that load the whole machine, as all on many processes do: two at once make each
+/// other's answers late, and a late answer is a refusal.
+static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// Held by cases on many processes: two cores carry one such platform at a time.
-static SEVERAL: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// The machine, for a case that loads it also from one process; on many it is held already.
+async fn machine(process: &end_to_end::Process) -> Option<tokio::sync::MutexGuard<'static, ()>> {
+    match process.roles() {
+        [_] => Some(MACHINE.lock().await),
+        _ => None,
+    }
+}
 
 mod ach;
 mod ach_codes;
