@@ -1,12 +1,14 @@
 //! The command line: every command with its flags, defaults and an example.
 
 mod kafka;
+mod migrate;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use kafka::Kafka;
+pub use migrate::Migrate;
 
 /// Where `up` keeps its data unless told otherwise.
 const DATA: &str = "./switchyard-data";
@@ -214,21 +216,6 @@ fn peer(text: &str) -> Result<(String, String), String> {
         return Err(format!("{url} is none of http://HOST:PORT"));
     }
     Ok((role.to_owned(), url.trim_end_matches('/').to_owned()))
-}
-
-/// Arguments of `migrate`.
-#[derive(Args, Debug, Clone)]
-#[command(after_help = "Example:
-  switchyard migrate --database postgres://switchyard@localhost/switchyard --shards 64")]
-pub struct Migrate {
-    /// The PostgreSQL database
-    #[arg(long, env = "SWITCHYARD_DATABASE", value_name = "URL")]
-    pub database: String,
-    /// S of a new installation, a power of two; fixed once made
-    #[arg(long, env = "SWITCHYARD_SHARDS", value_name = "S", value_parser = shards)]
-    pub shards: Option<u32>,
-    #[command(flatten)]
-    pub kafka: Kafka,
 }
 
 /// Arguments of `demo`.

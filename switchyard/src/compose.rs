@@ -24,6 +24,8 @@ const SEALER: &str = "payment-methods";
 
 /// The role of the counterparties.
 const SANDBOX: &str = "sandbox";
+/// The role that passes on what is for others.
+const GATEWAY: &str = "gateway";
 
 /// The discard port of this machine: nobody listens there.
 const NO_PARTICIPANT: &str = "http://127.0.0.1:9/messages";
@@ -276,20 +278,36 @@ pub fn make_topics(shards: u32, of: &cli::Kafka) -> Outcome<usize> {
     Ok(made)
 }
 
-/// Creates or upgrades a database's schema and fixes S; how many steps that took, and S.
-pub fn migrate(url: &str, shards: Option<u32>) -> Outcome<(usize, u32)> {
-    let (store, mut writer) = open(&Location::Postgres(url.to_owned()))?;
-    let migrations = runtime::migrations(&unstarted(&store)?);
+/// What `migrate` found or made.
+pub struct Migrated {
+    /// Steps that were applied.
+    pub applied: usize,
+    pub shards: u32,
+    /// The database's roles for services, where they were asked for.
+    pub roles: Vec<String>,
+}
+
+/// Creates or upgrades a database's schema, fixes S, and makes the roles where they are asked for.
+pub fn migrate(asked: &cli::Migrate) -> Outcome<Migrated> {
+    let (store, mut writer) = open(&Location::Postgres(asked.database.clone()))?;
+    let services = unstarted(&store)?;
+    let migrations = runtime::migrations(&services);
     let applied = writer.migrate(&migrations).context("the schema cannot be brought up to date")?;
     let topics = topics(&store)?;
     let mut tx = writer.begin().context("the database")?;
-    let log = eventlog::Log::open(&mut tx, &topics, shards.unwrap_or(1)).context("the log")?;
-    let fixed = log.shards();
+    let log =
+        eventlog::Log::open(&mut tx, &topics, asked.shards.unwrap_or(1)).context("the log")?;
+    let shards = log.shards();
     tx.commit().context("the database")?;
-    match shards {
-        Some(asked) if asked != fixed => Err(Failure::CouldNotRun(format!(
-            "this installation has {fixed} shards, which cannot be changed to {asked}"
-        ))),
-        _ => Ok((applied, fixed)),
+    if let Some(asked) = asked.shards.filter(|asked| *asked != shards) {
+        return Err(Failure::CouldNotRun(format!(
+            "this installation has {shards} shards, which cannot be changed to {asked}"
+        )));
     }
+    let mut roles = Vec::new();
+    if asked.roles {
+        let all = runtime::roles(&services, &[GATEWAY, SANDBOX]);
+        roles = writer.grant(&all).context("the database's roles")?;
+    }
+    Ok(Migrated { applied, shards, roles })
 }

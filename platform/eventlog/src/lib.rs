@@ -23,7 +23,7 @@ pub use log::{Log, NewEvent, Numbered, Stored};
 pub use members::{Member, clock_offset, join, leave, members, move_clock, process_number};
 pub use relay::{Relay, RelayError, Turn, ask};
 pub use share::Share;
-pub use tables::migrations;
+pub use tables::{migrations, rights};
 pub use verify::verify;
 
 /// What went wrong with the log.

@@ -1,6 +1,6 @@
 //! The log's tables: one per topic, and the consumers' positions.
 
-use store::{Migration, Sql};
+use store::{Grant, Migration, Sql};
 
 fn leak(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
@@ -84,4 +84,19 @@ pub fn migrations(topics: &[&'static str]) -> Vec<Migration> {
         });
     }
     all
+}
+
+/// What a service may do with the log's tables on PostgreSQL: it reads all events and adds to its
+/// own topic; of the others each service writes rows of its own.
+pub fn rights(topics: &[&'static str], service: &str) -> Vec<Grant> {
+    let mut grants: Vec<Grant> = ["head", "shard_position", "member", "relay", "replay"]
+        .map(|table| Grant::Table(table.to_owned(), "SELECT, INSERT, UPDATE, DELETE"))
+        .into();
+    grants.push(Grant::Table("installation".to_owned(), "SELECT, INSERT, UPDATE"));
+    grants.push(Grant::Table("process_number".to_owned(), "USAGE"));
+    for topic in topics {
+        let rights = if *topic == service { "SELECT, INSERT" } else { "SELECT" };
+        grants.push(Grant::Table(table(topic).to_owned(), rights));
+    }
+    grants
 }

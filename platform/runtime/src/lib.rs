@@ -50,7 +50,7 @@ pub use pages::PageRequest;
 pub use peers::{Called, OnBehalf, whole};
 pub use platform::{Elsewhere, Platform, Running, Settings, start, start_beside};
 pub use remote::{Peer, PeerKey};
-pub use schema::migrations;
+pub use schema::{migrations, roles};
 pub use service::{Connects, Service, Tier, Wiring};
 pub use stream::{EventReader, EventSender, event_stream};
 pub use topology::{Edge, EdgeKind, Node, Topology, declared};

@@ -1,7 +1,7 @@
 //! Migrations, by refinery; each owner (a service) counts its own versions in a table of its own.
 
 use crate::tx::Line;
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Result, schemas};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One step of one owner's schema, in both texts. A step that was released is never changed.
@@ -22,7 +22,8 @@ pub struct Migration {
 /// Migrations of several processes queue here (PostgreSQL's advisory locks; any fixed number).
 const LOCK: i64 = 0x5377_7463_6879_6172;
 
-fn table(owner: &str) -> String {
+/// The name of the table that says which steps an owner's schema has taken.
+pub fn history(owner: &str) -> String {
     format!("schema_{}", owner.replace('-', "_"))
 }
 
@@ -67,12 +68,15 @@ fn run_locked(line: &mut Line, all: &[Migration]) -> Result<usize> {
             list.push(refinery::Migration::unapplied(&name, text).map_err(failed)?);
         }
         let mut runner = refinery::Runner::new(&list);
-        runner.set_migration_table_name(table(owner));
+        runner.set_migration_table_name(history(owner));
         let report = match line {
             Line::Sqlite(conn) => runner.run(conn),
             Line::Postgres(pg) => runner.run(pg.client()),
         };
         count += report.map_err(failed)?.applied_migrations().len();
+    }
+    if let Line::Postgres(pg) = line {
+        schemas::settle(pg, &owners.into_keys().collect())?;
     }
     Ok(count)
 }
@@ -99,7 +103,7 @@ fn refuse_newer(owner: &str, steps: &[Migration], applied: &BTreeSet<i64>) -> Re
 
 /// The versions that the database has.
 fn applied(line: &mut Line, owner: &str) -> Result<BTreeSet<i64>> {
-    let table = table(owner);
+    let table = history(owner);
     let versions = format!("SELECT version FROM {table}");
     match line {
         Line::Sqlite(conn) => {

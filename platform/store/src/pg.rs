@@ -1,7 +1,7 @@
 //! PostgreSQL: one connection with its prepared statements, and how values get into arrays.
 
 use crate::error::is_connection_loss;
-use crate::{Error, Result, Value};
+use crate::{Error, Result, Value, schemas};
 use bytes::BytesMut;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, NoTls, Statement};
@@ -47,7 +47,9 @@ impl Pg {
                  SET statement_timeout = '60s'",
             )?;
         }
-        Ok(Pg { client, prepared: Prepared::default() })
+        let mut pg = Pg { client, prepared: Prepared::default() };
+        schemas::find(&mut pg)?;
+        Ok(pg)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

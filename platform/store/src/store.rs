@@ -5,7 +5,7 @@ use crate::epoch::Epochs;
 use crate::pg::Pg;
 use crate::sqlite::{self, Role};
 use crate::tx::{Line, Tx};
-use crate::{Error, Migration, Result, Value, directory, migrate};
+use crate::{Error, Migration, Result, Value, directory, migrate, schemas};
 use parking_lot::{Condvar, Mutex};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub enum Location {
     /// A data directory, which holds `switchyard.db`; it is made if it is not there.
     Directory(PathBuf),
     /// A PostgreSQL URL, as libpq takes it (without TLS); another schema than `public` goes into
-    /// it as `?options=-c%20search_path%3Dname`.
+    /// it as `?options=-c%20search_path%3Dname`, and its name before those of the owners' schemas.
     Postgres(String),
 }
 
@@ -331,6 +331,9 @@ impl Writer {
     /// Brings the schema up to date; returns the number of steps that were applied.
     pub fn migrate(&mut self, migrations: &[Migration]) -> Result<usize> {
         let count = migrate::run(&mut self.line, migrations)?;
+        // Readers find tables where they were when they connected.
+        let idle = std::mem::take(&mut self.shared.pool.lock().idle);
+        idle.into_iter().for_each(|_| self.shared.give_back(None));
         if let Some(checkpointer) = &self.shared.checkpointer {
             match sqlite::take_frames() {
                 0 => {}
@@ -343,6 +346,14 @@ impl Writer {
     /// True when [`Writer::migrate`] would have nothing to do.
     pub fn schema_is_current(&mut self, migrations: &[Migration]) -> Result<bool> {
         migrate::is_current(&mut self.line, migrations)
+    }
+
+    /// Makes roles of the database that may do this and no more; their whole names.
+    pub fn grant(&mut self, roles: &[schemas::Role]) -> Result<Vec<String>> {
+        match &mut self.line {
+            Line::Sqlite(_) => Ok(Vec::new()),
+            Line::Postgres(pg) => schemas::grant(pg, roles),
+        }
     }
 
     /// Rings for the other processes on the database, after a commit ([`crate::Bell`]).

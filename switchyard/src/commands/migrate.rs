@@ -4,10 +4,13 @@ use crate::{cli::Migrate, compose, exit::Outcome};
 
 /// Applies what is missing, and says how much that was.
 pub fn run(arguments: &Migrate) -> Outcome {
-    let (applied, shards) = compose::migrate(&arguments.database, arguments.shards)?;
+    let compose::Migrated { applied, shards, roles } = compose::migrate(arguments)?;
     let made = compose::make_topics(shards, &arguments.kafka)?;
     if made > 0 {
         super::print(&format!("{made} topics made\n"));
+    }
+    if !roles.is_empty() {
+        super::print(&format!("roles: {}\n", roles.join(", ")));
     }
     super::print(&match applied {
         0 => format!("the schema is current; shards: {shards}\n"),

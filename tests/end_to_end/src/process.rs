@@ -85,12 +85,18 @@ fn free_address() -> String {
 }
 
 impl Process {
-    /// `up --sandbox` on a fresh directory, ready.
+    /// `up --sandbox` on a fresh directory, ready; or another shape of the platform, where
+    /// `SWITCHYARD_TEST_SHAPE` says so.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
     /// The same with further flags.
     pub async fn start_with(extra: &[&str]) -> Self {
+        if let Some(carried) = other_shape() {
+            let url = test_database().expect("a database for this shape");
+            let started = Self::start_on_database(extra, ROLES.len(), carried, url).await;
+            return started.expect("the database is there");
+        }
         let mut process = Self {
             children: Vec::new(),
             directory: tempfile::tempdir().expect("a temporary directory"),
@@ -117,12 +123,7 @@ impl Process {
     }
     /// The same, with events carried by Kafka in topics of its own.
     pub async fn start_several_by_kafka() -> Option<Self> {
-        let Ok(brokers) = std::env::var("SWITCHYARD_TEST_KAFKA") else {
-            eprintln!("\n!!! SKIPPED by Kafka: set SWITCHYARD_TEST_KAFKA to HOST:PORT !!!\n");
-            return None;
-        };
-        let prefix = format!("{}.", crate::api::key());
-        Self::start_on_database(&[], ROLES.len(), by(&brokers, &prefix), test_database()?).await
+        Self::start_on_database(&[], ROLES.len(), by_test_brokers()?, test_database()?).await
     }
     /// The same on servers of the case's own, where topics have the names that they have by default.
     pub async fn start_several_on(servers: &Servers) -> Self {
@@ -139,15 +140,17 @@ impl Process {
         let schema = format!("end_to_end_{}", crate::api::key().replace('-', "_"));
         let sign = if url.contains('?') { '&' } else { '?' };
         let own = format!("{url}{sign}options=-c%20search_path%3D{schema}");
-        let made = tokio::task::spawn_blocking(move || make_schema(url, &schema)).await;
-        made.expect("the schema is made");
+        let make = format!("CREATE SCHEMA {schema}");
+        execute(url.clone(), vec![make]).await;
         let directory = tempfile::tempdir().expect("a temporary directory");
         std::fs::write(directory.path().join("peer.key"), PEER_KEY).expect("a key file");
         let shards = if processes == 1 { "1" } else { SHARDS };
-        let mut migrate = vec!["migrate", "--database", &own, "--shards", shards];
+        let mut migrate = vec!["migrate", "--roles", "--database", &own, "--shards", shards];
         migrate.extend(carried.iter().map(String::as_str));
         let (code, out, errors) = run(&migrate, directory.path());
         assert_eq!(code, 0, "{out}{errors}");
+        let log_in = |role: &&str| format!("ALTER ROLE {} LOGIN", database_role(&own, role));
+        execute(url, ROLES.iter().map(log_in).collect()).await;
         let addresses = (0..processes).map(|_| free_address()).collect();
         let extra = extra.iter().map(|flag| (*flag).to_owned()).collect();
         let (children, database) = (Vec::new(), Some(own));
@@ -189,7 +192,9 @@ impl Process {
         match &self.database {
             Some(url) if self.addresses.len() > 1 => {
                 let key = self.directory.path().join("peer.key");
-                command.args(["serve", ROLES[number], "--database", url, "--peer-key"]).arg(key);
+                let role = ROLES[number];
+                let own = format!("{url}&user={}", database_role(url, role));
+                command.args(["serve", role, "--database", &own, "--peer-key"]).arg(key);
                 command.args(["--base-url", &self.base()]).args(&self.carried);
                 for (role, address) in ROLES.iter().zip(&self.addresses).skip(1) {
                     command.args(["--peer", &format!("{role}=http://{address}")]);
@@ -334,27 +339,57 @@ fn test_database() -> Option<String> {
     url
 }
 
+/// What the whole suite runs on in place of one process: `cluster` is every role in processes of its
+/// own on PostgreSQL, `kafka` the same with events carried by Kafka. How these carry events.
+fn other_shape() -> Option<Vec<String>> {
+    let shape = std::env::var("SWITCHYARD_TEST_SHAPE").ok()?;
+    match shape.as_str() {
+        "cluster" => Some(Vec::new()),
+        "kafka" => Some(by_test_brokers().expect("a broker for this shape")),
+        _ => panic!("SWITCHYARD_TEST_SHAPE={shape}: none of cluster, kafka"),
+    }
+}
+
+/// Topics of its own on the broker for tests; `None` (said loudly) where there is none.
+fn by_test_brokers() -> Option<Vec<String>> {
+    let brokers = std::env::var("SWITCHYARD_TEST_KAFKA").ok();
+    if brokers.is_none() {
+        eprintln!("\n!!! SKIPPED by Kafka: set SWITCHYARD_TEST_KAFKA to HOST:PORT !!!\n");
+    }
+    Some(by(&brokers?, &format!("{}.", crate::api::key())))
+}
+
 /// The flags that have events carried by Kafka.
 fn by(brokers: &str, prefix: &str) -> Vec<String> {
     let flags = ["--kafka", brokers, "--kafka-prefix", prefix, "--dev"];
     flags.iter().map(|flag| (*flag).to_owned()).collect()
 }
 
-/// On a thread that is not tokio's.
-fn make_schema(url: String, schema: &str) {
-    let opened = Store::open(Location::Postgres(url), Options::default());
-    let (_store, mut writer) = opened.expect("PostgreSQL is there");
-    let mut tx = writer.begin().expect("a transaction");
-    let text: &'static str = format!("CREATE SCHEMA {schema}").leak();
-    tx.execute(&Sql::new(text), &[]).expect("a fresh schema");
-    tx.commit().expect("it is made");
+/// The role of the database that a role of `serve` needs, on a database in a schema of its own.
+fn database_role(url: &str, role: &str) -> String {
+    let schema = url.rsplit("%3D").next().expect("a part");
+    format!("{schema}_{}", role.replace('-', "_"))
+}
+
+/// As the tests' own user of the database.
+async fn execute(url: String, texts: Vec<String>) {
+    let done = tokio::task::spawn_blocking(move || {
+        let opened = Store::open(Location::Postgres(url), Options::default());
+        let (_store, mut writer) = opened.expect("PostgreSQL is there");
+        let mut tx = writer.begin().expect("a transaction");
+        for text in texts {
+            tx.execute(&Sql::new(text.leak()), &[]).expect("it can be done");
+        }
+        tx.commit().expect("it is made");
+    });
+    done.await.expect("the thread ends");
 }
 
 /// On a thread that is not tokio's.
 fn print_rows(url: String) -> (String, PathBuf) {
     static TABLES: Sql = Sql::new(
         "SELECT table_name::text FROM information_schema.tables \
-         WHERE table_schema = current_schema() ORDER BY 1",
+         WHERE table_schema = ANY (current_schemas(false)) ORDER BY 1",
     );
     static DIRECTORY: Sql = Sql::new("SELECT current_setting('data_directory')");
     let opened = Store::open(Location::Postgres(url), Options::default());

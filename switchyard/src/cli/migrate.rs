@@ -1,0 +1,29 @@
+//! The arguments of `migrate`.
+
+use clap::Args;
+
+use super::{Kafka, shards};
+
+/// Arguments of `migrate`.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "Example:
+  switchyard migrate --database postgres://switchyard@localhost/switchyard --shards 64
+  switchyard migrate --roles
+
+With --roles there is a role `switchyard_ROLE` for each role of `serve`, which may use its own
+service's tables, read all events and add to its own. Let one log in, or make a user of several:
+  ALTER ROLE switchyard_ledger LOGIN PASSWORD '...'
+  CREATE ROLE rails LOGIN PASSWORD '...' IN ROLE switchyard_ach, switchyard_card, switchyard_rtp")]
+pub struct Migrate {
+    /// The PostgreSQL database, as a user who may change its schema
+    #[arg(long, env = "SWITCHYARD_DATABASE", value_name = "URL")]
+    pub database: String,
+    /// S of a new installation, a power of two; fixed once made
+    #[arg(long, env = "SWITCHYARD_SHARDS", value_name = "S", value_parser = shards)]
+    pub shards: Option<u32>,
+    /// Also make a role of the database for each service, with no more rights than it needs
+    #[arg(long, env = "SWITCHYARD_ROLES")]
+    pub roles: bool,
+    #[command(flatten)]
+    pub kafka: Kafka,
+}
