@@ -160,8 +160,14 @@ pub struct Serve {
     /// Where to listen; port 0 takes a free one
     #[arg(long, env = "SWITCHYARD_LISTEN", default_value = LISTEN, value_name = "ADDR")]
     pub listen: SocketAddr,
-    /// Where the services of other processes are, one flag each
-    #[arg(long = "peer", value_name = "ROLE=URL", value_parser = peer)]
+    /// Where the services of other processes are, one flag each, or with commas between
+    #[arg(
+        long = "peer",
+        env = "SWITCHYARD_PEER",
+        value_delimiter = ',',
+        value_name = "ROLE=URL",
+        value_parser = peer
+    )]
     pub peers: Vec<(String, String)>,
     /// A file with the key that services of different processes show each other, 16 characters or more
     #[arg(long, env = "SWITCHYARD_PEER_KEY", value_name = "FILE")]
@@ -546,6 +552,8 @@ fn shards(text: &str) -> Result<u32, String> {
     }
 }
 
+#[cfg(test)]
+mod compose_file;
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
