@@ -13,6 +13,7 @@ use crate::{
     Cursor, Share, Stored,
     broker::{Arrived, Part},
     envelope::{self, Wants},
+    rules::{self, Rule},
 };
 
 /// Events that wait in memory before the reader pauses, and so few that it goes on.
@@ -111,7 +112,8 @@ impl Feed {
                 tracing::error!(topic, shard, offset, "a record is no event of ours: left alone");
                 continue;
             };
-            if event.sequence == lane.last + 1 {
+            let takes_any = !rules::hold(Rule::GapStops) && event.sequence > lane.last;
+            if event.sequence == lane.last + 1 || takes_any {
                 (lane.last, lane.gap) = (event.sequence, None);
                 lane.events.push_back((Arc::new(event), record.offset + 1));
                 fresh += 1;

@@ -13,6 +13,7 @@ mod log;
 mod members;
 mod positions;
 mod relay;
+pub mod rules;
 mod share;
 mod tables;
 mod verify;

@@ -12,6 +12,7 @@ use crate::{
     Error,
     cursor::Cursor,
     heads::Heads,
+    rules::{self, Rule},
     share::Share,
     tables::{self, declared},
 };
@@ -282,7 +283,7 @@ impl Log {
         events.retain(|event| event.sequence <= end.sequences[event.shard as usize]);
         for event in &events {
             let last = &mut cursor.sequences[event.shard as usize];
-            if event.sequence != *last + 1 {
+            if event.sequence != *last + 1 && rules::hold(Rule::GapStops) {
                 return Err(topic.gap(event.shard, *last + 1, event.sequence));
             }
             *last = event.sequence;
@@ -363,7 +364,7 @@ impl Log {
             let found = events.get(*at);
             found.is_none_or(|event| event.shard != *shard || event.sequence != *sequence)
         });
-        match missing {
+        match missing.filter(|_| rules::hold(Rule::GapStops)) {
             None => Ok(events),
             // What comes before the gap is still good.
             Some((at, _)) if at > 0 => Ok(events.into_iter().take(at).collect()),
@@ -403,7 +404,9 @@ impl Log {
     pub fn rolled_back(&mut self) {
         self.heads.rolled_back();
         for topic in self.topics.values_mut() {
-            topic.head.clone_from(&topic.committed);
+            if rules::hold(Rule::GaplessNumbers) {
+                topic.head.clone_from(&topic.committed);
+            }
             topic.saved.clone_from(&topic.committed);
             let committed = &topic.committed;
             topic.tail.retain(|event| event.sequence <= committed.sequences[event.shard as usize]);

@@ -5,7 +5,10 @@
 
 use store::{Engine, Kind, Select, Sql, Tx, Update, Value};
 
-use crate::{Cursor, Error, Log};
+use crate::{
+    Cursor, Error, Log,
+    rules::{self, Rule},
+};
 
 static CAS: Sql = Sql::new(
     "UPDATE position SET last = $1, total = $2, sequences = $3 \
@@ -103,7 +106,7 @@ impl Log {
                 })?;
                 hit != moved.len() as u64
             };
-            if fenced {
+            if fenced && rules::hold(Rule::CompareAndSet) {
                 let (group, topic) = ((*group).to_owned(), (*topic).to_owned());
                 return Err(Error::Fenced { group, topic });
             }

@@ -14,6 +14,7 @@ use crate::{
     Cursor, Error, Log, Share,
     broker::{Broker, BrokerError, Ends, Session},
     envelope,
+    rules::{self, Rule},
 };
 
 /// How long a lease holds.
@@ -191,22 +192,24 @@ impl Relay {
         if events.is_empty() {
             return Ok(Turn::Sent(0));
         }
-        let records: Vec<_> =
+        let mut records: Vec<_> =
             events.iter().map(|event| envelope::record(self.topic, event)).collect();
+        if !rules::hold(Rule::InOrderProducer) {
+            records.reverse();
+        }
         if self.session.is_none() && !self.is_there(bell, broker)? {
             // It was not: what is missing in it comes first.
             return Ok(Turn::Sent(0));
+        }
+        if !rules::hold(Rule::GoBackN) {
+            self.checkpoint(bell, &ahead)?;
         }
         let session = match &mut self.session {
             Some(session) => session,
             none => none.insert(broker.session()?),
         };
         session.send(self.topic, &records)?;
-        let mut tx = bell.begin()?;
-        tx.execute(&LAZILY, &[])?;
-        let still_mine = self.move_to(&mut tx, &ahead, 0)?;
-        tx.commit()?;
-        if !still_mine {
+        if !self.checkpoint(bell, &ahead)? {
             (self.session, self.epoch) = (None, -1);
             return Ok(Turn::Standby);
         }
@@ -245,6 +248,14 @@ impl Relay {
         }
         Ok(true)
     }
+    /// Moves the durable position; false where the lease is another's.
+    fn checkpoint(&self, bell: &mut Bell, to: &Cursor) -> Result<bool, Error> {
+        let mut tx = bell.begin()?;
+        tx.execute(&LAZILY, &[])?;
+        let still_mine = self.move_to(&mut tx, to, 0)?;
+        tx.commit()?;
+        Ok(still_mine)
+    }
     fn move_to(&self, tx: &mut Tx<'_>, to: &Cursor, epochs: i64) -> Result<bool, Error> {
         let sequences = to.to_bytes();
         let values = [
@@ -264,7 +275,8 @@ impl Relay {
                 *at = (*at).min(sequence - 1).max(0);
             }
         }
-        if back == self.cursor || !self.move_to(tx, &back, 1)? {
+        let goes_back = back != self.cursor && rules::hold(Rule::ReplayAfterLoss);
+        if !goes_back || !self.move_to(tx, &back, 1)? {
             // There is nothing to do, or the lease is another's, who will be asked again.
             return Ok(());
         }
