@@ -7,7 +7,11 @@ use std::{
 };
 
 use contracts::Timestamp;
-use eventlog::{Cursor, Log, Share, Stored, envelope::Wants};
+use eventlog::{
+    Cursor, Log, Share, Stored,
+    envelope::Wants,
+    rules::{self, Rule},
+};
 use store::Tx;
 
 use crate::{
@@ -324,6 +328,10 @@ impl Consumer {
     fn pass(&mut self, tx: &mut Tx<'_>, log: &Log) -> Result<(), Fault> {
         if self.gathers() {
             self.passed.push_back(self.cursor.clone());
+            return Ok(());
+        }
+        if !rules::hold(Rule::PositionWithEffects) {
+            // It is stored some day, as a position that only skipped.
             return Ok(());
         }
         self.store_position(tx, log, self.cursor.clone())

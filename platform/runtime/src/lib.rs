@@ -42,7 +42,7 @@ pub use access::{Access, Caller, KnownAccount};
 pub use clock::{Clock, Monotonic};
 pub use commands::{Command, Commit};
 pub use dead_letters::list as dead_letters;
-pub use eventlog::Stored;
+pub use eventlog::{Stored, rules};
 pub use handlers::{Handle, HandleTogether, OneOf, Together};
 pub use http::{Answer, Answered, Ask, refused, replied};
 pub use ids::{Ids, Random};

@@ -63,21 +63,30 @@ impl Commit<Make> for Maker {
                 }
                 -2 => return Err(Fault::Poison("a bad command".to_owned())),
                 -3 => panic!("a command that panics"),
+                -4 => {
+                    let event = wallet_created(*number, work.fresh(0));
+                    work.emit(*number, 0, &event);
+                    return Err(Fault::Poison("a command that fails late".to_owned()));
+                }
                 _ => {}
             }
             let id = work.fresh(u8::try_from(number % 251).unwrap());
             work.tx.insert_many(&MADE, [*number], |n| [Value::Int(n), Value::Int(1)])?;
-            let event = WalletCreated {
-                wallet_id: WalletId(contracts::ids::from_parts(*number, 0)),
-                account_id: AccountId(id),
-                currency: Currency::USD,
-            };
+            let event = wallet_created(*number, id);
             let shard = work.shard_of(u8::try_from(number % 251).unwrap());
             // Things share a key by tens, so that a poisoned one has kin behind it.
             work.emit(number / 10, shard, &event);
             results.push(Ok(*number));
         }
         Ok(results)
+    }
+}
+
+fn wallet_created(number: i64, account: uuid::Uuid) -> WalletCreated {
+    WalletCreated {
+        wallet_id: WalletId(contracts::ids::from_parts(number, 0)),
+        account_id: AccountId(account),
+        currency: Currency::USD,
     }
 }
 
@@ -249,6 +258,34 @@ async fn what_is_answered_is_committed_and_consumed_with_it() {
     }
 }
 
+/// What a crash leaves: the files as they are, without an orderly end.
+fn crashed(from: &Path) -> tempfile::TempDir {
+    let left = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), left.path().join(file.file_name())).unwrap();
+    }
+    left
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_applied_before_a_crash_is_not_applied_again() {
+    for shards in [1, 4] {
+        let dir = tempfile::tempdir().unwrap();
+        let running = start(directory(dir.path()), shards, &[]);
+        make_many(&running, 0..200).await;
+        assert_eq!(count(&running, &COUNT_SEEN).await, 200);
+        let left = crashed(dir.path());
+        running.stop().await;
+        let watcher = Arc::new(Watcher::default());
+        let running = start_watched(directory(left.path()), shards, &[], Arc::clone(&watcher));
+        make_many(&running, 200..201).await;
+        eventually(&running, &COUNT_SEEN, 201).await;
+        assert_eq!(watcher.seen.load(Ordering::Relaxed), 1, "the one that was not there before");
+        running.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_command_fails_alone() {
     let dir = tempfile::tempdir().unwrap();
@@ -267,6 +304,20 @@ async fn a_bad_command_fails_alone() {
     assert_eq!(count(&running, &COUNT_MADE).await, 4);
     eventually(&running, &COUNT_SEEN, 4).await;
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_command_emitted_leaves_no_gap() {
+    for shards in [1, 4] {
+        let dir = tempfile::tempdir().unwrap();
+        let running = start(directory(dir.path()), shards, &[]);
+        make_many(&running, 0..4).await;
+        let failed = running.platform.commit(Make(-4)).await;
+        assert_eq!(failed.map_err(|refusal| refusal.code), Err(Code::Internal));
+        make_many(&running, 4..8).await;
+        eventually(&running, &COUNT_SEEN, 8).await;
+        running.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
