@@ -5,6 +5,7 @@ use contracts::{
     ids::{AccountId, PaymentMethodId, TransferId},
     rails::RailState,
 };
+use runtime::rules::{self, Rule};
 
 /// How often the network is asked before a person is called.
 pub const ASKED_MOST: i64 = 12;
@@ -260,6 +261,9 @@ impl Instruction {
         Decision::Done { outcome: None, alarm: None }
     }
     fn doubt(&mut self, now: i64, alarm: Option<&'static str>) -> Decision {
+        if !rules::hold(Rule::UnknownIsNotFailure) {
+            return self.end(State::Rejected, None, Some("participant-not-available"));
+        }
         (self.state, self.due) = (State::Unknown, now);
         Decision::Done { outcome: None, alarm }
     }

@@ -10,7 +10,10 @@ use contracts::{
     transfers::Waiting,
 };
 use iso20022::pacs002::StatusReport;
-use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Work};
+use runtime::{
+    Answer, Answered, Ask, Command, Commit, Fault, Work,
+    rules::{self, Rule},
+};
 
 use crate::{
     Rtp,
@@ -140,7 +143,9 @@ impl Commit<Claim> for Rtp {
                     claimed.push((State::Ready, instruction));
                 }
             }
-            store::save_many(work.tx, &claimed)?;
+            if rules::hold(Rule::ClaimBeforeSend) {
+                store::save_many(work.tx, &claimed)?;
+            }
             results.push(Ok(Some(claimed.into_iter().map(|(_, claimed)| claimed).collect())));
         }
         Ok(results)

@@ -583,6 +583,24 @@ fn a_cancel_wins_before_the_claim_and_loses_after() {
 }
 
 #[test]
+fn a_cancel_after_the_first_byte_is_late() {
+    let world = World::new();
+    world.fault(Wrong::LateReply, Limit::Count(1));
+    let up = world.up();
+    let transfer = world.transfer();
+    up.reserve(transfer, 700);
+    let began = tokio::time::Instant::now();
+    while world.books().is_empty() {
+        assert!(began.elapsed() < SOON, "nothing arrived");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    up.cancel(transfer);
+    assert_eq!(world.ended(transfer, SOON).state, RailState::Accepted);
+    world.agrees(transfer);
+    up.crash();
+}
+
+#[test]
 fn a_revoked_method_fails_before_a_byte_is_sent() {
     let world = World::new();
     let up = world.up();
