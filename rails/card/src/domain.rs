@@ -9,6 +9,7 @@ use contracts::{
     ids::{AccountId, PaymentMethodId, TransferId},
     rails::{Direction, RailState},
 };
+use runtime::rules::{self, Rule};
 
 mod settlement;
 #[cfg(test)]
@@ -298,7 +299,12 @@ impl Instruction {
                 _ => Decision::AlreadyDone,
             },
             News::Silent { attempt } => match self.state {
-                State::Sending if *attempt == self.attempt => self.doubt(times, None),
+                State::Sending if *attempt == self.attempt => {
+                    if !rules::hold(Rule::UnknownIsNotFailure) {
+                        return self.reject(None, UNANSWERED);
+                    }
+                    self.doubt(times, None)
+                }
                 _ => Decision::AlreadyDone,
             },
             News::Said { attempt, word } => self.hear_answer(*attempt, word, times),

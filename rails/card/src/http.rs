@@ -11,7 +11,10 @@ use contracts::{
     transfers::Waiting,
 };
 use iso8583::{Message, reversal};
-use runtime::{Answer, Answered, Ask, Command, Commit, Fault, Work};
+use runtime::{
+    Answer, Answered, Ask, Command, Commit, Fault, Work,
+    rules::{self, Rule},
+};
 
 use crate::{
     Card,
@@ -210,7 +213,9 @@ impl Card {
             }
             number += 1;
         }
-        store::save_many(work.tx, &claimed)?;
+        if rules::hold(Rule::ClaimBeforeSend) {
+            store::save_many(work.tx, &claimed)?;
+        }
         Ok(Some(claimed.into_iter().map(|(_, claimed)| claimed).collect()))
     }
 }
