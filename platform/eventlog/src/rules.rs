@@ -85,5 +85,13 @@ mod switch {
             let names = named("go-back").expect_err("that is half a name");
             assert!(NAMES.iter().all(|(name, _)| names.contains(name)), "{names}");
         }
+        #[test]
+        fn the_script_tries_each_rule() {
+            let script = include_str!("../../../scripts/mutants");
+            for (name, _) in NAMES {
+                let row = format!("\n{name} ");
+                assert!(script.contains(&row), "scripts/mutants has no row for {name}");
+            }
+        }
     }
 }
