@@ -14,6 +14,10 @@ pub enum Error {
     /// PostgreSQL refused a statement, or the connection to it was lost.
     #[error("PostgreSQL: {}", pg_text(.0))]
     Postgres(#[source] postgres::Error),
+    /// The database's URL asks for what is not there: an unknown mode of TLS, a file that cannot be
+    /// read.
+    #[error("the database's URL: {0}")]
+    Url(String),
     /// A row with the same unique key is there already (or another constraint was broken).
     #[error("constraint: {0}")]
     Conflict(String),
@@ -121,6 +125,8 @@ impl Error {
                 }
                 None => is_connection_loss(e),
             },
+            // A file of certificates may be in the middle of its renewal.
+            Error::Url(_) => true,
             _ => false,
         }
     }
@@ -144,7 +150,12 @@ pub(crate) fn is_connection_loss(e: &postgres::Error) -> bool {
         source = s.source();
     }
     // The driver's "unexpected message", "error communicating with the server" have no code.
-    e.as_db_error().is_none() && e.to_string().contains("communicating")
+    is_failed_handshake(e) || e.as_db_error().is_none() && e.to_string().contains("communicating")
+}
+
+/// True when no TLS came about; the driver says it in words alone.
+pub(crate) fn is_failed_handshake(e: &postgres::Error) -> bool {
+    e.as_db_error().is_none() && e.to_string().contains("TLS handshake")
 }
 
 impl From<rusqlite::Error> for Error {

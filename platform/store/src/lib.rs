@@ -30,6 +30,7 @@ mod schemas;
 mod sqlite;
 mod statement;
 mod store;
+mod tls;
 mod tx;
 mod value;
 

@@ -1,10 +1,10 @@
 //! PostgreSQL: one connection with its prepared statements, and how values get into arrays.
 
 use crate::error::is_connection_loss;
-use crate::{Error, Result, Value, schemas};
+use crate::{Error, Result, Value, schemas, tls};
 use bytes::BytesMut;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use postgres::{Client, NoTls, Statement};
+use postgres::{Client, Statement};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
@@ -23,6 +23,7 @@ impl Pg {
     /// The writer's statements are batches that find each row by its key: a plan that reads a whole
     /// table, made while that was empty and kept, would be a trap.
     pub(crate) fn connect(url: &str, writer: bool) -> Result<Pg> {
+        let (url, wish) = tls::take_out(url)?;
         let mut config: postgres::Config = url.parse()?;
         if config.get_application_name().is_none() {
             config.application_name("switchyard");
@@ -30,7 +31,7 @@ impl Pg {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(10));
         }
-        let mut client = config.connect(NoTls)?;
+        let mut client = tls::connect(config, &wish)?;
         // An answered request is durable, whatever the server's default is.
         client.batch_execute(
             "SELECT set_config('synchronous_commit', 'on', false)

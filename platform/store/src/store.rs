@@ -27,8 +27,9 @@ pub enum Engine {
 pub enum Location {
     /// A data directory, which holds `switchyard.db`; it is made if it is not there.
     Directory(PathBuf),
-    /// A PostgreSQL URL, as libpq takes it (without TLS); another schema than `public` goes into
-    /// it as `?options=-c%20search_path%3Dname`, and its name before those of the owners' schemas.
+    /// A PostgreSQL URL, as libpq takes it, with `sslmode`, `sslrootcert`, `sslcert`, `sslkey`;
+    /// another schema than `public` goes into it as `?options=-c%20search_path%3Dname`, and its name
+    /// before those of the owners' schemas.
     Postgres(String),
 }
 

@@ -15,3 +15,5 @@ mod late;
 mod log;
 #[path = "it/schema.rs"]
 mod schema;
+#[path = "it/tls.rs"]
+mod tls;

@@ -32,8 +32,9 @@ const PLATFORM: [(&str, &[&str]); 5] = [
 ];
 
 /// Outside crates with few users: names of crates, or of tiers with a `/` after them.
-const OUTSIDE_USERS: [(&[&str], &[&str]); 8] = [
+const OUTSIDE_USERS: [(&[&str], &[&str]); 9] = [
     (&["rusqlite", "libsqlite3-sys", "postgres", "tokio-postgres", "refinery"], &["store"]),
+    (&["rustls", "tokio-postgres-rustls"], &["store"]),
     (&["sea-query"], &["store", "services/", "rails/"]),
     (&["rdkafka"], &["kafka"]),
     (&["axum"], &["runtime", "sandbox", "switchyard", "tests/"]),

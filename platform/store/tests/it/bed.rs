@@ -1,7 +1,7 @@
 //! Where a case runs: a fresh directory, or a fresh schema.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use store::{Engine, Location, Migration, Options, Store, Writer, late_tables};
+use store::{Engine, Location, Migration, Options, Sql, Store, Writer, late_tables};
 
 pub const SCHEMA: &[Migration] = &[Migration {
     owner: "test",
@@ -44,16 +44,25 @@ impl Bed {
                     );
                     return None;
                 };
-                static NUMBER: AtomicU32 = AtomicU32::new(0);
-                let n = NUMBER.fetch_add(1, Ordering::Relaxed);
-                let schema = format!("store_{}_{n}", std::process::id());
-                let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
-                client.batch_execute(&format!("CREATE SCHEMA {schema}")).unwrap();
-                let sign = if url.contains('?') { '&' } else { '?' };
-                let url = format!("{url}{sign}options=-c%20search_path%3D{schema}");
-                Some(Bed { location: Location::Postgres(url), _directory: None })
+                Some(Bed::on(&url))
             }
         }
+    }
+
+    /// A fresh schema in this database.
+    pub fn on(url: &str) -> Bed {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let n = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let schema = format!("store_{}_{n}", std::process::id());
+        let location = Location::Postgres(url.into());
+        let (_store, mut writer) = Store::open(location, Options::default()).unwrap();
+        let create = Sql::new(Box::leak(format!("CREATE SCHEMA {schema}").into_boxed_str()));
+        let mut tx = writer.begin().unwrap();
+        tx.execute(&create, &[]).unwrap();
+        tx.commit().unwrap();
+        let sign = if url.contains('?') { '&' } else { '?' };
+        let url = format!("{url}{sign}options=-c%20search_path%3D{schema}");
+        Bed { location: Location::Postgres(url), _directory: None }
     }
 
     pub fn open(&self) -> (Store, Writer) {

@@ -378,6 +378,10 @@ fn empty_batches(bed: &Bed) {
 #[test]
 fn postgres_connection_lost() {
     let Some(bed) = Bed::new(Engine::Postgres) else { return };
+    connection_lost(&bed);
+}
+
+pub fn connection_lost(bed: &Bed) {
     let (store, mut writer) = bed.open();
     let me = Sql::new("SELECT pg_backend_pid()");
     let kill = Sql::new("SELECT pg_terminate_backend(CAST($1 AS INT4))");

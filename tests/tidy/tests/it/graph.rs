@@ -134,6 +134,7 @@ fn an_outside_crate_with_another_user_is_found() {
         ("services/ledger: outside:rusqlite", "`rusqlite` may be used only by store"),
         ("services/ledger: dev:outside:postgres", "`postgres` may be used only by store"),
         ("tests/faults: outside:tokio-postgres", "`tokio-postgres` may be used only by store"),
+        ("rails/rtp: outside:rustls", "`rustls` may be used only by store"),
         ("sandbox: outside:sea-query", "`sea-query` may be used only by store, services/, rails/"),
         ("switchyard: outside:rdkafka", "`rdkafka` may be used only by kafka"),
         (
