@@ -151,7 +151,7 @@ pub struct Serve {
     /// Which services: `all` is everything in one process, `gateway` passes on to all
     #[arg(required = true, value_name = "ROLE")]
     pub roles: Vec<Role>,
-    /// The PostgreSQL database
+    /// The PostgreSQL database, with sslmode and sslrootcert as libpq takes them
     #[arg(long, env = "SWITCHYARD_DATABASE", value_name = "URL")]
     pub database: String,
     /// Where the sealing key and the first credentials are
@@ -322,7 +322,7 @@ pub struct Verify {
     /// The data directory; opened read-only, also beside a running server
     #[arg(long, env = "SWITCHYARD_DATA", default_value = DATA, value_name = "DIR")]
     pub data: PathBuf,
-    /// The PostgreSQL database instead
+    /// The PostgreSQL database instead, with sslmode and sslrootcert as libpq takes them
     #[arg(long, env = "SWITCHYARD_DATABASE", value_name = "URL")]
     pub database: Option<String>,
     /// What a client was told, one JSON line an answer: completes V7

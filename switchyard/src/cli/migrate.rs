@@ -15,7 +15,7 @@ service's tables, read all events and add to its own. Let one log in, or make a 
   ALTER ROLE switchyard_ledger LOGIN PASSWORD '...'
   CREATE ROLE rails LOGIN PASSWORD '...' IN ROLE switchyard_ach, switchyard_card, switchyard_rtp")]
 pub struct Migrate {
-    /// The PostgreSQL database, as a user who may change its schema
+    /// The PostgreSQL database, with sslmode and sslrootcert as libpq takes them
     #[arg(long, env = "SWITCHYARD_DATABASE", value_name = "URL")]
     pub database: String,
     /// S of a new installation, a power of two; fixed once made
