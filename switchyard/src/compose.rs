@@ -252,8 +252,12 @@ pub fn declared() -> Outcome<Topology> {
 
 /// The services' names, each of which is a topic.
 pub fn topics(store: &Store) -> Outcome<Vec<&'static str>> {
-    let graph = runtime::declared(&unstarted(store)?);
-    Ok(graph.services.into_iter().map(|node| &*Box::leak(node.name.into_boxed_str())).collect())
+    Ok(topics_of(&unstarted(store)?))
+}
+
+fn topics_of(services: &[Wiring]) -> Vec<&'static str> {
+    let graph = runtime::declared(services);
+    graph.services.into_iter().map(|node| &*Box::leak(node.name.into_boxed_str())).collect()
 }
 
 /// Copies of each partition that survive the loss of a broker, and go on without it.
@@ -293,7 +297,7 @@ pub fn migrate(asked: &cli::Migrate) -> Outcome<Migrated> {
     let services = unstarted(&store)?;
     let migrations = runtime::migrations(&services);
     let applied = writer.migrate(&migrations).context("the schema cannot be brought up to date")?;
-    let topics = topics(&store)?;
+    let topics = topics_of(&services);
     let mut tx = writer.begin().context("the database")?;
     let log =
         eventlog::Log::open(&mut tx, &topics, asked.shards.unwrap_or(1)).context("the log")?;

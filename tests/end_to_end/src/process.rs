@@ -145,12 +145,15 @@ impl Process {
         let directory = tempfile::tempdir().expect("a temporary directory");
         std::fs::write(directory.path().join("peer.key"), PEER_KEY).expect("a key file");
         let shards = if processes == 1 { "1" } else { SHARDS };
-        let mut migrate = vec!["migrate", "--roles", "--database", &own, "--shards", shards];
+        let mut migrate = vec!["migrate", "--database", &own, "--shards", shards];
         migrate.extend(carried.iter().map(String::as_str));
+        migrate.extend((processes > 1).then_some("--roles"));
         let (code, out, errors) = run(&migrate, directory.path());
         assert_eq!(code, 0, "{out}{errors}");
-        let log_in = |role: &&str| format!("ALTER ROLE {} LOGIN", database_role(&own, role));
-        execute(url, ROLES.iter().map(log_in).collect()).await;
+        if processes > 1 {
+            let log_in = |role: &&str| format!("ALTER ROLE {} LOGIN", database_role(&own, role));
+            execute(url, ROLES.iter().map(log_in).collect()).await;
+        }
         let addresses = (0..processes).map(|_| free_address()).collect();
         let extra = extra.iter().map(|flag| (*flag).to_owned()).collect();
         let (children, database) = (Vec::new(), Some(own));
