@@ -173,15 +173,25 @@ impl Process {
     pub async fn is_ready(&self) {
         let begun = tokio::time::Instant::now();
         let client = reqwest::Client::new();
-        for address in &self.addresses {
+        for (number, address) in self.addresses.iter().enumerate() {
             let url = format!("http://{address}/health/ready");
             loop {
-                let ready = client.get(&url).send().await.is_ok_and(|reply| reply.status() == 200);
-                if ready && self.data().join("credentials.json").is_file() {
+                let said = match client.get(&url).send().await {
+                    Ok(reply) if reply.status() == 200 => None,
+                    Ok(reply) => Some(reply.text().await.unwrap_or_else(|error| error.to_string())),
+                    Err(error) => Some(format!("{error:?}")),
+                };
+                if said.is_none() && self.data().join("credentials.json").is_file() {
                     break;
                 }
                 let late = begun.elapsed() > READY_MOST;
-                assert!(!late, "not ready within {READY_MOST:?}:\n{}", self.log());
+                let what = said.unwrap_or_else(|| "it wrote no credentials".to_owned());
+                // What it says of itself comes last: a long output is cut from its middle.
+                assert!(
+                    !late,
+                    "{}\nprocess {number} is not ready within {READY_MOST:?}: {what}",
+                    self.log()
+                );
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
