@@ -109,6 +109,8 @@ pub enum Word {
     Pending { code: String },
     /// Never seen (only in answer to an enquiry).
     NeverArrived { code: String },
+    /// Refused because it was there before: what became of that one is not said.
+    Duplicate,
 }
 
 /// News of an instruction.
@@ -237,11 +239,19 @@ impl Instruction {
             News::Said(Word::NeverArrived { .. }) => {
                 self.doubt(now, Some("no answer to a payment"))
             }
+            // The one before may have been paid: it is asked about.
+            News::Said(Word::Duplicate) => match self.state {
+                State::Pending => Decision::AlreadyDone,
+                _ => self.doubt(now, Some("the network has had this payment before")),
+            },
             News::Said(word) => self.obey(word, now, windows),
             News::Told { asked, word } => {
                 self.asked += 1;
                 match word {
                     Word::NeverArrived { code } => self.never_arrived(code, *asked, now, windows),
+                    Word::Duplicate => {
+                        self.ask_later(now, windows, Some("an enquiry was refused as a duplicate"))
+                    }
                     word => self.obey(word, now, windows),
                 }
             }
@@ -295,7 +305,9 @@ impl Instruction {
                 self.end(State::Rejected, Some(code), Some(failure))
             }
             Word::Pending { code } => self.pend(code, now, windows),
-            Word::NeverArrived { .. } => unreachable!("both callers took it"),
+            Word::NeverArrived { .. } | Word::Duplicate => {
+                unreachable!("both callers took it")
+            }
         };
         match decision {
             Decision::Done { outcome, alarm: other } => {
@@ -350,9 +362,8 @@ impl Instruction {
         };
         match (self.state, word) {
             (State::Accepted, Word::Accepted { .. } | Word::Pending { .. })
-            | (State::Rejected, Word::Rejected { .. } | Word::NeverArrived { .. }) => {
-                Decision::AlreadyDone
-            }
+            | (State::Rejected, Word::Rejected { .. } | Word::NeverArrived { .. })
+            | (_, Word::Duplicate) => Decision::AlreadyDone,
             _ => Decision::Refused("the network contradicts what is final"),
         }
     }
@@ -428,6 +439,11 @@ mod tests {
             (Sending, News::Said(refused()), "Sending>Rejected Rejected"),
             (Sending, News::Said(Word::Pending { code: code() }), "Sending>Pending Pending"),
             (Pending, News::Said(refused()), "Pending>Rejected Rejected"),
+            (Sending, News::Said(Word::Duplicate), "Sending>Unknown silent!"),
+            (Unknown, News::Said(Word::Duplicate), "Unknown>Unknown silent!"),
+            (Pending, News::Said(Word::Duplicate), "Pending>Pending -"),
+            (Unknown, late(Word::Duplicate), "Unknown>Unknown silent!"),
+            (Accepted, News::Said(Word::Duplicate), "Accepted>Accepted -"),
             (Unknown, told(never()), "Unknown>Unknown silent"),
             (Unknown, late(never()), "Unknown>Rejected Rejected"),
             (Pending, late(never()), "Pending>Pending silent!"),

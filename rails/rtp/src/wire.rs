@@ -231,6 +231,7 @@ impl Us {
             Finality::Rejected if is_enquiry && report.says_never_arrived() => {
                 Ok(Word::NeverArrived { code: code.unwrap_or(status) })
             }
+            Finality::Rejected if code.as_deref().is_some_and(is_duplicate) => Ok(Word::Duplicate),
             Finality::Rejected => {
                 let code = code.unwrap_or(status);
                 let failure = failure_code(&code);
@@ -270,6 +271,12 @@ fn amount(instruction: &Instruction) -> Result<Amount, String> {
     let amount = instruction.amount;
     Amount::new(amount.value, amount.currency.as_str())
         .ok_or_else(|| "the amount has more than 18 digits".to_owned())
+}
+
+/// Whether a reason says that the message was there before (ISO 20022 external codes): refused is
+/// this copy of it, and what became of the first one is not said.
+fn is_duplicate(reason: &str) -> bool {
+    matches!(reason, "DUPL" | "AM05")
 }
 
 /// A name of at most 140 characters; none is what XML lacks.
@@ -519,6 +526,14 @@ mod tests {
             let report = answer(&us, Status::Rjct, Some(reason));
             let word = us.word(&instruction(), &report, false).unwrap();
             assert_eq!(word, Word::Rejected { code: code.to_owned(), failure: expected });
+        }
+        for code in ["DUPL", "AM05"] {
+            let reason = Reason { code: code.to_owned(), proprietary: false, information: None };
+            let report = answer(&us, Status::Rjct, Some(reason));
+            for is_enquiry in [false, true] {
+                let word = us.word(&instruction(), &report, is_enquiry).unwrap();
+                assert_eq!(word, Word::Duplicate, "{code}");
+            }
         }
         let report = answer(&us, Status::Rjct, Some(reasons::never_arrived(Dialect::Tch)));
         let word = us.word(&instruction(), &report, true).unwrap();

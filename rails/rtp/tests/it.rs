@@ -521,6 +521,45 @@ fn a_crash_between_arrival_and_record_finds_it_paid_once() {
     up.crash();
 }
 
+/// A backup that is put back knows nothing of what was sent since: the network says that the message
+/// is a duplicate, which says nothing of what became of the first.
+#[test]
+fn data_put_back_from_before_a_payment_finds_it_paid_once() {
+    let world = World::new();
+    let ::store::Location::Directory(data) = world.location.clone() else {
+        panic!("the data is a directory");
+    };
+    let (transfer, backup) = (world.transfer(), data.with_extension("backup"));
+    world.away.store(true, Ordering::SeqCst);
+    let up = world.up();
+    up.reserve(transfer, 1_700);
+    while up.waiting(transfer).is_none() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    up.crash();
+    std::fs::create_dir(&backup).unwrap();
+    for file in std::fs::read_dir(&data).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), backup.join(file.file_name())).unwrap();
+    }
+    world.away.store(false, Ordering::SeqCst);
+    let up = world.up();
+    assert_eq!(world.ended(transfer, SOON).state, RailState::Accepted);
+    up.crash();
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(&backup, &data).unwrap();
+    world.outcomes.lock().clear();
+    let up = world.up();
+    assert_eq!(world.ended(transfer, SOON).state, RailState::Accepted);
+    world.agrees(transfer);
+    assert!(
+        up.exchanges(transfer).iter().any(|line| line.ends_with("pacs.002 RJCT DUPL")),
+        "{:?}",
+        up.exchanges(transfer)
+    );
+    up.crash();
+}
+
 #[test]
 fn crashes_under_load_lose_nothing_and_double_nothing() {
     let world = World::new();
