@@ -1,6 +1,6 @@
 //! A running site: store, services, counterparties and listener in one process, from start to stop.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use runtime::{Clock, PeerKey, Running};
 use store::Location;
@@ -9,7 +9,7 @@ use tokio::{runtime::Runtime, sync::watch, task::JoinHandle};
 use crate::{
     cli, compose,
     counterparties::{Addresses, Counterparties},
-    exit::{Context, Outcome},
+    exit::{Context, Failure, Outcome},
     first_start::{self, Credentials},
     listen, open_files,
     routes::Routes,
@@ -19,6 +19,9 @@ use crate::{
 const ACCOUNTS: &str = "accounts";
 /// Those that talk to counterparties.
 const RAILS: [&str; 3] = ["ach", "card", "rtp"];
+
+/// How often it is looked whether this process can go on.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How a site runs.
 pub struct Options {
@@ -152,12 +155,32 @@ impl Site {
         &self.tokio
     }
 
-    /// Waits until a signal asks to stop.
-    pub fn wait(&self) {
+    /// Waits until a signal asks to stop, or until there is nothing more that this process can do:
+    /// then it fails, for whoever watches over it to start it again.
+    pub fn wait(&self) -> Outcome {
         let mut stopping = self.stopping.clone();
         self.tokio.block_on(async {
-            let _ = stopping.wait_for(|stop| *stop).await;
-        });
+            loop {
+                let stopped = stopping.wait_for(|stop| *stop);
+                if tokio::time::timeout(LOOK, stopped).await.is_ok() {
+                    return Ok(());
+                }
+                self.can_go_on()?;
+            }
+        })
+    }
+
+    fn can_go_on(&self) -> Outcome {
+        let Some(running) = &self.running else { return Ok(()) };
+        if running.platform.store().is_replaced() {
+            return Err(Failure::could_not(store::Error::Replaced));
+        }
+        if !running.platform.is_writing() {
+            return Err(Failure::could_not(
+                "the writer ended, as the log says; start the process again",
+            ));
+        }
+        Ok(())
     }
 
     /// Stops in order: no new connections, what is under way ends, then writer and counterparties.
@@ -176,7 +199,7 @@ impl Site {
             self.tokio.block_on(theirs.stop());
         }
         // Tasks that hold the store end with the runtime, on this thread, which is not tokio's.
-        self.tokio.shutdown_timeout(std::time::Duration::from_secs(5));
+        self.tokio.shutdown_timeout(Duration::from_secs(5));
     }
 }
 

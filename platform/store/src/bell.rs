@@ -22,7 +22,7 @@ impl Bell {
     pub fn open(store: &Store, channel: &'static str) -> Result<Option<Bell>> {
         let shared = store.shared_handle();
         let Location::Postgres(url) = shared.location() else { return Ok(None) };
-        let line = Line::Postgres(Box::new(listening(url, channel)?));
+        let line = Line::Postgres(Box::new(listening(&shared, url, channel)?));
         Ok(Some(Bell { line, channel, shared }))
     }
 
@@ -51,18 +51,18 @@ impl Bell {
     pub fn begin(&mut self) -> Result<Tx<'_>> {
         let lost = matches!(&self.line, Line::Postgres(pg) if pg.is_closed());
         if let (true, Location::Postgres(url)) = (lost, self.shared.location()) {
-            self.line = Line::Postgres(Box::new(listening(url, self.channel)?));
+            self.line = Line::Postgres(Box::new(listening(&self.shared, url, self.channel)?));
         }
         Tx::begin(&mut self.line, &self.shared, false)
     }
 }
 
-fn listening(url: &str, channel: &str) -> Result<Pg> {
+fn listening(shared: &Shared, url: &str, channel: &str) -> Result<Pg> {
     if channel.is_empty() || !channel.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
     {
         return Err(Error::Other(format!("{channel} is no name of a channel")));
     }
-    let mut pg = Pg::connect(url, true)?;
+    let mut pg = shared.connect(url, true)?;
     pg.simple(&format!("LISTEN {channel}"))?;
     Ok(pg)
 }

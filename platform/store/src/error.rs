@@ -88,6 +88,13 @@ pub enum Error {
         /// Highest version this binary knows.
         known: i64,
     },
+    /// A new connection came to another server than the first one, or to the same one in another
+    /// life: a standby was promoted, or a backup put back.
+    #[error(
+        "the database is another one than when this process began: it was promoted or put back; \
+             start the process again"
+    )]
+    Replaced,
     /// Anything else a caller's mapping function wants to report.
     #[error("{0}")]
     Other(String),
@@ -125,6 +132,8 @@ impl Error {
                 }
                 None => is_connection_loss(e),
             },
+            // Not in this process.
+            Error::Replaced => true,
             // A file of certificates may be in the middle of its renewal.
             Error::Url(_) => true,
             _ => false,

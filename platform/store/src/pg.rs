@@ -15,6 +15,23 @@ type Prepared = HashMap<String, Statement, BuildHasherDefault<DefaultHasher>>;
 pub(crate) struct Pg {
     client: Client,
     prepared: Prepared,
+    server: String,
+}
+
+/// The identifier of the cluster, its timeline (another one after each recovery and promotion), and
+/// the database.
+const SERVER: &str = "SELECT (SELECT system_identifier FROM pg_control_system())::text \
+     || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) \
+     || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())::text";
+
+/// Which server this is; empty where it does not tell: a standby, or another engine that speaks
+/// PostgreSQL's protocol.
+fn server(client: &mut Client) -> Result<String> {
+    match client.query_one(SERVER, &[]) {
+        Ok(row) => Ok(row.try_get(0)?),
+        Err(error) if error.as_db_error().is_some() => Ok(String::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Pg {
@@ -48,9 +65,14 @@ impl Pg {
                  SET statement_timeout = '60s'",
             )?;
         }
-        let mut pg = Pg { client, prepared: Prepared::default() };
+        let server = server(&mut client)?;
+        let mut pg = Pg { client, prepared: Prepared::default(), server };
         schemas::find(&mut pg)?;
         Ok(pg)
+    }
+
+    pub(crate) fn server(&self) -> &str {
+        &self.server
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -9,8 +9,8 @@ use crate::{Error, Migration, Result, Value, directory, migrate, schemas};
 use parking_lot::{Condvar, Mutex};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 /// The engine below.
@@ -76,6 +76,9 @@ pub(crate) struct Shared {
     returned: Condvar,
     checkpointer: Option<Checkpointer>,
     commits: AtomicU64,
+    /// Which server the first connection came to (PostgreSQL).
+    server: OnceLock<String>,
+    replaced: AtomicBool,
     pub(crate) epochs: Epochs,
     // Last, so that the directory is given free only after every connection is closed.
     _lock: Option<File>,
@@ -102,7 +105,7 @@ impl Shared {
     pub(crate) fn start(&self, line: &mut Line, reader: bool) -> Result<()> {
         match (line.start(reader), line, &self.location) {
             (Err(e), line @ Line::Postgres(_), Location::Postgres(url)) if e.is_transient() => {
-                *line = Line::Postgres(Box::new(Pg::connect(url, !reader)?));
+                *line = Line::Postgres(Box::new(self.connect(url, !reader)?));
                 line.start(reader)
             }
             (result, _, _) => result,
@@ -116,8 +119,19 @@ impl Shared {
                 let file = directory::database(path);
                 Ok(Line::Sqlite(sqlite::open(&file, role, self.options.reader_cache_kib)?))
             }
-            Location::Postgres(url) => Ok(Line::Postgres(Box::new(Pg::connect(url, false)?))),
+            Location::Postgres(url) => Ok(Line::Postgres(Box::new(self.connect(url, false)?))),
         }
+    }
+
+    /// One more connection to the server of the first one.
+    pub(crate) fn connect(&self, url: &str, writer: bool) -> Result<Pg> {
+        let pg = Pg::connect(url, writer)?;
+        let first = self.server.get_or_init(|| pg.server().to_owned());
+        if first.is_empty() || pg.server().is_empty() || first == pg.server() {
+            return Ok(pg);
+        }
+        self.replaced.store(true, Relaxed);
+        Err(Error::Replaced)
     }
 
     fn take_reader(&self) -> Result<Line> {
@@ -185,6 +199,9 @@ impl Store {
         };
         let threaded = checkpointer.is_some() && options.checkpoint_thread;
         let store = Store::assemble(location, options, false, checkpointer, lock);
+        if let Line::Postgres(pg) = &line {
+            store.0.server.get_or_init(|| pg.server().to_owned());
+        }
         let thread = if threaded { Some(spawn_checkpointer(&store)?) } else { None };
         let writer = Writer { line, shared: store.0.clone(), thread };
         Ok((store, writer))
@@ -222,6 +239,8 @@ impl Store {
             returned: Condvar::new(),
             checkpointer,
             commits: AtomicU64::new(0),
+            server: OnceLock::new(),
+            replaced: AtomicBool::new(false),
             epochs: Epochs::default(),
             _lock: lock,
         }))
@@ -244,6 +263,12 @@ impl Store {
             Location::Directory(_) => Engine::Sqlite,
             Location::Postgres(_) => Engine::Postgres,
         }
+    }
+
+    /// Whether a connection came to another database than the first one: nothing that is remembered
+    /// of it holds, and no connection is made any more.
+    pub fn is_replaced(&self) -> bool {
+        self.0.replaced.load(Relaxed)
     }
 
     /// Figures since the start.

@@ -91,6 +91,15 @@ impl<'c> Tx<'c> {
         }
     }
 
+    /// Which server, in which of its lives, and which database this runs on (PostgreSQL, where the
+    /// server tells); empty elsewhere.
+    pub fn server(&self) -> &str {
+        match &self.conn {
+            Conn::Sqlite(_) => "",
+            Conn::Postgres(pg) => pg.server(),
+        }
+    }
+
     /// For a reader: the last commit its snapshot certainly holds. `None` for the writer.
     pub(crate) fn epoch(&self) -> Option<u64> {
         self.epoch

@@ -47,9 +47,9 @@ pub fn run(arguments: Serve) -> Outcome {
         Some(credentials) => super::print(&super::up::welcome(credentials, &site.data)),
         None => super::print(&format!("switchyard {roles} is ready at {}\n", site.url)),
     }
-    site.wait();
+    let ended = site.wait();
     site.stop();
-    Ok(())
+    ended
 }
 
 fn key_of(file: &Path) -> Outcome<PeerKey> {

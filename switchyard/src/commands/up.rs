@@ -25,9 +25,9 @@ pub fn run(arguments: Up) -> Outcome {
     if let Some(credentials) = &site.credentials {
         super::print(&welcome(credentials, &site.data));
     }
-    site.wait();
+    let ended = site.wait();
     site.stop();
-    Ok(())
+    ended
 }
 
 /// Where it is, where the key is, and a first request to paste.
