@@ -289,6 +289,8 @@ pub struct Migrated {
     pub shards: u32,
     /// The database's roles for services, where they were asked for.
     pub roles: Vec<String>,
+    /// Topics of which a new life was begun, because the database was put back.
+    pub lives: u64,
 }
 
 /// Creates or upgrades a database's schema, fixes S, and makes the roles where they are asked for.
@@ -302,6 +304,7 @@ pub fn migrate(asked: &cli::Migrate) -> Outcome<Migrated> {
     let log =
         eventlog::Log::open(&mut tx, &topics, asked.shards.unwrap_or(1)).context("the log")?;
     let shards = log.shards();
+    let lives = if asked.restored { eventlog::restored(&mut tx).context("the log")? } else { 0 };
     tx.commit().context("the database")?;
     if let Some(asked) = asked.shards.filter(|asked| *asked != shards) {
         return Err(Failure::CouldNotRun(format!(
@@ -313,5 +316,5 @@ pub fn migrate(asked: &cli::Migrate) -> Outcome<Migrated> {
         let all = runtime::roles(&services, &[GATEWAY, SANDBOX]);
         roles = writer.grant(&all).context("the database's roles")?;
     }
-    Ok(Migrated { applied, shards, roles })
+    Ok(Migrated { applied, shards, roles, lives })
 }

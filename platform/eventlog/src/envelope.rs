@@ -7,7 +7,7 @@ use contracts::{Timestamp, registry};
 use uuid::Uuid;
 
 use crate::{
-    Stored,
+    Lives, Stored,
     broker::{Arrived, Record},
     kind_and_version, kind_of, version_of,
 };
@@ -34,16 +34,14 @@ const TRACE: &str = "traceparent";
 /// The rails that an event is for, with commas between, so that others need not look into it.
 const RAIL: &str = "ce_rail";
 
-/// The only life of a stream so far: an outbox that starts anew would count on.
-const FIRST_EPOCH: &str = "1";
-
 /// The record of an event of a topic. What this build cannot turn into JSON goes as it is stored.
-pub fn record(topic: &str, event: &Stored) -> Record {
+pub fn record(topic: &str, event: &Stored, lives: &Lives) -> Record {
+    let epoch = lives.epoch(event.shard, event.sequence);
     let (kind, version) = (kind_of(event.kind), version_of(event.kind));
     let entry = registry::by_kind(kind).filter(|entry| entry.version == version);
     let json = entry.and_then(|entry| (entry.to_json)(&event.payload));
     let name = entry.map_or_else(|| format!("kind-{kind}"), |entry| entry.name.to_owned());
-    let id = format!("{topic}/{FIRST_EPOCH}/{}/{}", event.shard, event.sequence);
+    let id = format!("{topic}/{epoch}/{}/{}", event.shard, event.sequence);
     let subject = json.as_ref().and_then(subject);
     let key = subject.unwrap_or_else(|| event.key.to_string());
     let mut headers = vec![
@@ -55,7 +53,7 @@ pub fn record(topic: &str, event: &Stored) -> Record {
         (TIME, event.at.to_string()),
         ("ce_dataschema", format!("/events/schemas/{name}.v{version}.json")),
         (SEQUENCE, event.sequence.to_string()),
-        (EPOCH, FIRST_EPOCH.to_owned()),
+        (EPOCH, epoch.to_string()),
         (KEY, event.key.to_string()),
         ("content-type", "application/json".to_owned()),
     ];
@@ -85,17 +83,18 @@ pub struct Wants {
     pub rail: Option<&'static str>,
 }
 
-/// The event of a record; `None` where it is none of this topic's. A body that cannot be read is
+/// The event of a record and the epoch of its life; `None` where it is none of this topic's. A body that cannot be read is
 /// kept as it came: the consumer finds out, and makes a dead letter of it. What the consumer does not
 /// want has its number, and nothing else that can be told.
-pub fn event(topic: &str, arrived: &Arrived, wants: &Wants) -> Option<Stored> {
+pub fn event(topic: &str, arrived: &Arrived, wants: &Wants) -> Option<(i64, Stored)> {
     let header = |name: &str| {
         let found = arrived.headers.iter().find(|(found, _)| found == name);
         found.and_then(|(_, value)| std::str::from_utf8(value).ok())
     };
-    if header(SOURCE)?.strip_prefix('/')? != topic || header(EPOCH)? != FIRST_EPOCH {
+    if header(SOURCE)?.strip_prefix('/')? != topic {
         return None;
     }
+    let epoch: i64 = header(EPOCH)?.parse().ok()?;
     let (name, version) = header(TYPE)?.rsplit_once(".v")?;
     let version: u16 = version.parse().ok()?;
     let sequence: i64 = header(SEQUENCE)?.parse().ok().filter(|sequence| *sequence > 0)?;
@@ -106,7 +105,7 @@ pub fn event(topic: &str, arrived: &Arrived, wants: &Wants) -> Option<Stored> {
     let wanted = wants.kinds.contains(&kind) && !another_rail;
     let known = entry.filter(|entry| entry.version == version && wanted);
     let payload = known.and_then(|entry| (entry.from_json)(&arrived.body));
-    Some(Stored {
+    let event = Stored {
         shard: arrived.shard,
         sequence,
         place: sequence,
@@ -119,7 +118,8 @@ pub fn event(topic: &str, arrived: &Arrived, wants: &Wants) -> Option<Stored> {
             None if wanted => arrived.body.clone(),
             None => Vec::new(),
         },
-    })
+    };
+    Some((epoch, event))
 }
 
 /// The kind of a name that this build does not know, where the number is the name.
@@ -185,27 +185,27 @@ mod tests {
 
     #[test]
     fn what_is_not_wanted_has_its_number_alone() {
-        let mut sent = arrived(record("accounts", &stored()));
-        let none = event("accounts", &sent, &Wants::default()).expect("it is one of ours");
+        let mut sent = arrived(record("accounts", &stored(), &Lives::first(4)));
+        let (_, none) = event("accounts", &sent, &Wants::default()).expect("it is one of ours");
         assert_eq!((none.sequence, kind_of(none.kind), none.payload.len()), (41, UNKNOWN, 0));
         let own = KeyRevoked::KIND;
         for (rail, kind) in [("card", UNKNOWN), ("ach", own), ("card,ach", own)] {
             sent.headers.push((RAIL.to_owned(), rail.into()));
-            let event = event("accounts", &sent, &all()).expect("it is one of ours");
+            let (_, event) = event("accounts", &sent, &all()).expect("it is one of ours");
             assert_eq!(kind_of(event.kind), kind, "for {rail}");
             sent.headers.pop();
         }
     }
     #[test]
     fn an_event_comes_out_as_it_went_in() {
-        let sent = record("accounts", &stored());
-        assert_eq!(sent, record("accounts", &stored()), "the same each time");
+        let sent = record("accounts", &stored(), &Lives::first(4));
+        assert_eq!(sent, record("accounts", &stored(), &Lives::first(4)), "the same each time");
         assert_eq!(sent.headers[3].1, "key.revoked.v1");
-        assert_eq!(event("accounts", &arrived(sent), &all()), Some(stored()));
+        assert_eq!(event("accounts", &arrived(sent), &all()), Some((1, stored())));
     }
     #[test]
     fn what_is_no_event_of_the_topic_is_none() {
-        let sent = arrived(record("accounts", &stored()));
+        let sent = arrived(record("accounts", &stored(), &Lives::first(4)));
         assert_eq!(event("ledger", &sent, &all()), None, "another topic's");
         for name in [SOURCE, EPOCH, TYPE, SEQUENCE, KEY] {
             let mut without = sent.clone();
@@ -215,20 +215,20 @@ mod tests {
     }
     #[test]
     fn a_body_that_cannot_be_read_is_kept() {
-        let mut sent = arrived(record("accounts", &stored()));
+        let mut sent = arrived(record("accounts", &stored(), &Lives::first(4)));
         sent.body = b"garbage".to_vec();
-        let event = event("accounts", &sent, &all()).expect("the headers are good");
+        let (_, event) = event("accounts", &sent, &all()).expect("the headers are good");
         assert!(KeyRevoked::from_compact(&event.payload).is_err(), "it becomes a dead letter");
     }
     #[test]
     fn another_version_is_told_by_its_number() {
-        let mut sent = arrived(record("accounts", &stored()));
+        let mut sent = arrived(record("accounts", &stored(), &Lives::first(4)));
         for (name, value) in &mut sent.headers {
             if name == TYPE {
                 *value = b"key.revoked.v9".to_vec();
             }
         }
-        let event = event("accounts", &sent, &all()).expect("the headers are good");
+        let (_, event) = event("accounts", &sent, &all()).expect("the headers are good");
         assert_eq!((kind_of(event.kind), version_of(event.kind)), (KeyRevoked::KIND, 9));
     }
 }

@@ -10,7 +10,7 @@ use contracts::Timestamp;
 use parking_lot::Mutex;
 
 use crate::{
-    Cursor, Share, Stored,
+    Cursor, Lives, Log, Share, Stored,
     broker::{Arrived, Part},
     envelope::{self, Wants},
     rules::{self, Rule},
@@ -33,6 +33,8 @@ struct Lane {
     gap: Option<bool>,
     /// Where the reader has to begin, if it has not yet.
     begin: Option<i64>,
+    /// Events of another life of the database came.
+    foreign: bool,
 }
 
 #[derive(Default)]
@@ -49,14 +51,16 @@ struct Inner {
 pub struct Feed {
     topic: &'static str,
     wants: Wants,
+    lives: Arc<Lives>,
     inner: Mutex<Inner>,
 }
 
 impl Feed {
-    /// Of no shards yet.
-    pub fn new(topic: &'static str, shards: u32, wants: Wants) -> Arc<Self> {
-        let lanes = (0..shards).map(|_| Lane::default()).collect();
-        Arc::new(Self { topic, wants, inner: Mutex::new(Inner { lanes, ..Inner::default() }) })
+    /// What a consumer of a log wants of a topic; of no shards yet.
+    pub fn new(log: &Log, topic: &'static str, wants: Wants) -> Arc<Self> {
+        let lanes = (0..log.shards()).map(|_| Lane::default()).collect();
+        let (lives, inner) = (Arc::clone(log.lives(topic)), Inner { lanes, ..Inner::default() });
+        Arc::new(Self { topic, wants, lives, inner: Mutex::new(inner) })
     }
     /// Which topic it is of.
     pub fn topic(&self) -> &'static str {
@@ -107,11 +111,15 @@ impl Feed {
             else {
                 continue;
             };
-            let Some(event) = envelope::event(self.topic, record, &self.wants) else {
+            let Some((epoch, event)) = envelope::event(self.topic, record, &self.wants) else {
                 let (topic, shard, offset) = (self.topic, record.shard, record.offset);
                 tracing::error!(topic, shard, offset, "a record is no event of ours: left alone");
                 continue;
             };
+            if epoch != self.lives.epoch(record.shard, event.sequence) {
+                lane.foreign(self.topic, &event, epoch);
+                continue;
+            }
             let takes_any = !rules::hold(Rule::GapStops) && event.sequence > lane.last;
             if event.sequence == lane.last + 1 || takes_any {
                 (lane.last, lane.gap) = (event.sequence, None);
@@ -202,6 +210,13 @@ impl Inner {
 }
 
 impl Lane {
+    /// An event of a life that ended before it: the database does not know of it. Said once.
+    fn foreign(&mut self, topic: &str, event: &Stored, epoch: i64) {
+        if !std::mem::replace(&mut self.foreign, true) {
+            let (shard, sequence) = (event.shard, event.sequence);
+            tracing::warn!(topic, shard, sequence, epoch, "events of another life: left alone");
+        }
+    }
     /// Whether nothing is missing between a number and what waits.
     fn reaches_back_to(&self, from: i64) -> bool {
         self.events.front().map_or(self.last == from, |(first, _)| first.sequence <= from + 1)

@@ -5,11 +5,15 @@
 //! ever sees a number whose predecessor may still come, and the process learns in the same round
 //! trip whether another one has written since: then what it remembers of that service is void.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use store::{Engine, Sql, Tx, Value};
 
-use crate::{Cursor, Error, Log, tables::declared};
+use crate::{
+    Cursor, Error, Log, Stored,
+    lives::{self, Lives},
+    tables::declared,
+};
 
 static ALL: Sql = Sql::new("SELECT topic, sequences, writer FROM head ORDER BY topic");
 static NEW: Sql = Sql::new(
@@ -17,6 +21,7 @@ static NEW: Sql = Sql::new(
 );
 static MOVE: Sql =
     Sql::new("UPDATE head SET sequences = $1, writer = $2 WHERE topic = $3 AND sequences = $4");
+static END: Sql = Sql::new("SELECT sequences FROM head WHERE topic = $1");
 static STAMP: Sql = Sql::new("UPDATE head SET writer = $1 WHERE topic = $2");
 
 /// What this process knows of the rows.
@@ -97,7 +102,9 @@ impl Log {
         for (name, end, writer) in rows {
             let found = self.topics.iter_mut().find(|(known, _)| **known == name);
             let Some((name, topic)) = found else { continue };
-            if writer != self.heads.process {
+            // Also where it says that this process wrote last: a COMMIT whose answer was lost, or a
+            // standby that was promoted and has less.
+            if writer != self.heads.process || topic.head != end {
                 self.heads.stamped.remove(name);
                 self.heads.durably.remove(name);
             }
@@ -112,6 +119,35 @@ impl Log {
         }
         Ok(moved)
     }
+    /// Refuses events of which a broker brought numbers that are not given yet: where what is known
+    /// here ends before them, by what the database says now.
+    pub fn refuse_ahead(
+        &self,
+        tx: &mut Tx<'_>,
+        topic: &str,
+        events: &[Arc<Stored>],
+    ) -> Result<(), Error> {
+        let after = |end: &Cursor| {
+            let last = |event: &Stored| end.sequences[event.shard as usize];
+            events.iter().find(|event| event.sequence > last(event)).cloned()
+        };
+        if after(self.end(topic, true)).is_none() {
+            return Ok(());
+        }
+        let shards = self.shards();
+        let now = tx.query_one(&END, &[Value::Text(topic)], |row| {
+            Ok(Cursor::from_row(0, row.blob(0)?, shards))
+        })?;
+        let now = now.unwrap_or_else(|| Cursor::start(shards));
+        after(&now).map_or(Ok(()), |event| {
+            Err(Error::Ahead {
+                topic: topic.to_owned(),
+                shard: event.shard,
+                end: now.sequences[event.shard as usize],
+                found: event.sequence,
+            })
+        })
+    }
     pub(crate) fn open_heads(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
         if tx.engine() != Engine::Postgres {
             return Ok(());
@@ -120,7 +156,13 @@ impl Log {
             let sequences = topic.head.to_bytes();
             tx.execute(&NEW, &[Value::Text(name), Value::Blob(&sequences)])?;
         }
-        self.look(tx).map(drop)
+        self.look(tx)?;
+        lives::begin(tx, false)?;
+        let shards = self.shards();
+        for (name, topic) in &mut self.topics {
+            topic.lives = Arc::new(Lives::of(tx, name, shards)?);
+        }
+        Ok(())
     }
     /// Moves the row of a topic to the numbers given in this transaction.
     pub(crate) fn save_head(&mut self, tx: &mut Tx<'_>, topic: &str) -> Result<(), Error> {

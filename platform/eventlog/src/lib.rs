@@ -9,6 +9,7 @@ mod cursor;
 pub mod envelope;
 mod feed;
 mod heads;
+mod lives;
 mod log;
 mod members;
 mod positions;
@@ -20,6 +21,7 @@ mod verify;
 
 pub use cursor::Cursor;
 pub use feed::Feed;
+pub use lives::{Lives, restored};
 pub use log::{Log, NewEvent, Numbered, Stored};
 pub use members::{Member, clock_offset, join, leave, members, move_clock, process_number};
 pub use relay::{Relay, RelayError, Turn, ask};
@@ -38,6 +40,8 @@ pub enum Error {
     Overtaken { topic: String },
     /// Numbers are missing in a shard: the consumer stops, nothing is skipped.
     Gap { topic: String, shard: u32, expected: i64, found: i64 },
+    /// A broker brought a number that the database has not given yet.
+    Ahead { topic: String, shard: u32, end: i64, found: i64 },
 }
 
 impl std::fmt::Display for Error {
@@ -53,6 +57,11 @@ impl std::fmt::Display for Error {
             Self::Gap { topic, shard, expected, found } => {
                 write!(f, "{topic}/{shard} goes on with {found} where {expected} is due")
             }
+            Self::Ahead { topic, shard, end, found } => write!(
+                f,
+                "the broker has {topic}/{shard}/{found} where the database ends with {end}; if the \
+                 database was put back, stop all processes and run `switchyard migrate --restored`"
+            ),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     Error,
     cursor::Cursor,
     heads::Heads,
+    lives::Lives,
     rules::{self, Rule},
     share::Share,
     tables::{self, declared},
@@ -62,6 +63,7 @@ pub(crate) struct Topic {
     pub(crate) committed: Cursor,
     /// Fresh events, oldest first, with nothing missing up to `head`.
     pub(crate) tail: VecDeque<Arc<Stored>>,
+    pub(crate) lives: Arc<Lives>,
 }
 
 /// The log, as the writer of a process holds it. On PostgreSQL other processes write too: what is
@@ -127,6 +129,7 @@ impl Topic {
             saved: Cursor::start(shards),
             committed: Cursor::start(shards),
             tail: VecDeque::new(),
+            lives: Arc::new(Lives::first(shards)),
         }
     }
     fn load_head(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
@@ -375,6 +378,10 @@ impl Log {
                 Err(topic.gap(*shard, *sequence, found))
             }
         }
+    }
+    /// The lives of a topic, as they were when this was opened: a process has one database.
+    pub fn lives(&self, topic: &str) -> &Arc<Lives> {
+        &self.topic(topic).lives
     }
     /// The last number given in a shard.
     pub fn max_sequence(&self, topic: &str, shard: u32) -> i64 {

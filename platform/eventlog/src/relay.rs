@@ -192,8 +192,9 @@ impl Relay {
         if events.is_empty() {
             return Ok(Turn::Sent(0));
         }
+        let lives = self.log.lives(self.topic);
         let mut records: Vec<_> =
-            events.iter().map(|event| envelope::record(self.topic, event)).collect();
+            events.iter().map(|event| envelope::record(self.topic, event, lives)).collect();
         if !rules::hold(Rule::InOrderProducer) {
             records.reverse();
         }

@@ -21,7 +21,32 @@ pub(crate) fn table(topic: &str) -> &'static str {
 /// SQLite: appended by offset, shard and number are plain columns, so that 64 shards cost what one
 /// costs. PostgreSQL: keyed by (shard, number), so that each shard is a range of its own.
 pub fn migrations(topics: &[&'static str]) -> Vec<Migration> {
-    let mut all = vec![Migration {
+    let mut all = common();
+    for topic in topics {
+        let table = table(topic);
+        all.push(Migration {
+            owner: leak(format!("eventlog_{}", topic.replace('-', "_"))),
+            version: 1,
+            name: "events",
+            sqlite: leak(format!(
+                "CREATE TABLE {table} (place INTEGER PRIMARY KEY, shard INTEGER NOT NULL,
+                 sequence INTEGER NOT NULL, key INTEGER NOT NULL, kind INTEGER NOT NULL,
+                 at INTEGER NOT NULL, trace BLOB, payload BLOB NOT NULL);"
+            )),
+            postgres: leak(format!(
+                "CREATE TABLE {table} (shard BIGINT NOT NULL, sequence BIGINT NOT NULL,
+                 place BIGINT NOT NULL, key BIGINT NOT NULL, kind BIGINT NOT NULL,
+                 at BIGINT NOT NULL, trace BYTEA, payload BYTEA NOT NULL,
+                 PRIMARY KEY (shard, sequence));"
+            )),
+        });
+    }
+    all
+}
+
+/// What all topics share.
+fn common() -> Vec<Migration> {
+    vec![Migration {
         owner: "eventlog",
         version: 1,
         name: "positions",
@@ -63,27 +88,15 @@ pub fn migrations(topics: &[&'static str]) -> Vec<Migration> {
             WITH (fillfactor = 20);
           CREATE TABLE replay (consumer TEXT NOT NULL, topic TEXT NOT NULL, shard BIGINT NOT NULL,
             sequence BIGINT NOT NULL, PRIMARY KEY (consumer, topic, shard));",
-    }];
-    for topic in topics {
-        let table = table(topic);
-        all.push(Migration {
-            owner: leak(format!("eventlog_{}", topic.replace('-', "_"))),
-            version: 1,
-            name: "events",
-            sqlite: leak(format!(
-                "CREATE TABLE {table} (place INTEGER PRIMARY KEY, shard INTEGER NOT NULL,
-                 sequence INTEGER NOT NULL, key INTEGER NOT NULL, kind INTEGER NOT NULL,
-                 at INTEGER NOT NULL, trace BLOB, payload BLOB NOT NULL);"
-            )),
-            postgres: leak(format!(
-                "CREATE TABLE {table} (shard BIGINT NOT NULL, sequence BIGINT NOT NULL,
-                 place BIGINT NOT NULL, key BIGINT NOT NULL, kind BIGINT NOT NULL,
-                 at BIGINT NOT NULL, trace BYTEA, payload BYTEA NOT NULL,
-                 PRIMARY KEY (shard, sequence));"
-            )),
-        });
-    }
-    all
+    }, Migration {
+        owner: "eventlog",
+        version: 4,
+        name: "lives",
+        sqlite: "-- In one process no broker outlives the log.
+          SELECT 1;",
+        postgres: "CREATE TABLE life (topic TEXT NOT NULL, epoch BIGINT NOT NULL,
+            server TEXT NOT NULL, sequences BYTEA NOT NULL, PRIMARY KEY (topic, epoch));",
+    }]
 }
 
 /// What a service may do with the log's tables on PostgreSQL: it reads all events and adds to its
@@ -93,6 +106,7 @@ pub fn rights(topics: &[&'static str], service: &str) -> Vec<Grant> {
         .map(|table| Grant::Table(table.to_owned(), "SELECT, INSERT, UPDATE, DELETE"))
         .into();
     grants.push(Grant::Table("installation".to_owned(), "SELECT, INSERT, UPDATE"));
+    grants.push(Grant::Table("life".to_owned(), "SELECT, INSERT"));
     grants.push(Grant::Table("process_number".to_owned(), "USAGE"));
     for topic in topics {
         let rights = if *topic == service { "SELECT, INSERT" } else { "SELECT" };

@@ -12,7 +12,7 @@ use std::{
 };
 
 use eventlog::{
-    Feed, Relay, Turn,
+    Feed, Log, Relay, Turn,
     broker::{Broker, BrokerError, Reader},
     envelope::Wants,
 };
@@ -65,12 +65,11 @@ impl Carried {
     pub fn feed(
         &self,
         consumer: &'static str,
-        topic: &'static str,
-        shards: u32,
+        (log, topic): (&Log, &'static str),
         wants: Wants,
     ) -> Option<Arc<Feed>> {
         self.broker.as_ref()?;
-        let feed = Feed::new(topic, shards, wants);
+        let feed = Feed::new(log, topic, wants);
         self.feeds.lock().push((consumer, Arc::clone(&feed)));
         Some(feed)
     }

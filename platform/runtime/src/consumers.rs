@@ -99,8 +99,7 @@ impl Consumer {
                     kinds: handlers.keys().copied().collect(),
                     rail: (service.tier == Tier::Rail).then_some(service.name),
                 };
-                let feed =
-                    carried.and_then(|all| all.feed(service.name, topic, log.shards(), wants()));
+                let feed = carried.and_then(|all| all.feed(service.name, (log, topic), wants()));
                 all.push(Self {
                     group: service.name,
                     topic,

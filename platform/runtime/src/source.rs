@@ -63,7 +63,11 @@ impl Source {
         committed_only: bool,
     ) -> Result<Vec<Arc<Stored>>, eventlog::Error> {
         match &self.feed {
-            Some(feed) => Ok(feed.read(cursor, most)),
+            Some(feed) => {
+                let events = feed.read(cursor, most);
+                log.refuse_ahead(tx, self.topic, &events)?;
+                Ok(events)
+            }
             None => log.read_share(tx, (self.topic, self.share), cursor, most, committed_only),
         }
     }

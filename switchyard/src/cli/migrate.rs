@@ -9,6 +9,7 @@ use super::{Kafka, shards};
 #[command(after_help = "Example:
   switchyard migrate --database postgres://switchyard@localhost/switchyard --shards 64
   switchyard migrate --roles
+  switchyard migrate --restored
 
 With --roles there is a role `switchyard_ROLE` for each role of `serve`, which may use its own
 service's tables, read all events and add to its own. Let one log in, or make a user of several:
@@ -24,6 +25,11 @@ pub struct Migrate {
     /// Also make a role of the database for each service, with no more rights than it needs
     #[arg(long, env = "SWITCHYARD_ROLES")]
     pub roles: bool,
+    /// Say that the database was put back from a copy of its files, while no process runs: events
+    /// that a broker holds of a later state are left alone. A dump that was read back, a recovery to
+    /// a point in time and a promoted standby are found out without it
+    #[arg(long)]
+    pub restored: bool,
     #[command(flatten)]
     pub kafka: Kafka,
 }

@@ -2,12 +2,14 @@
 //! that it runs on one process or on a cluster unchanged.
 
 mod api;
+mod backup;
 mod canaries;
 mod process;
 mod servers;
 mod traced;
 
 pub use api::{Api, Reply, in_force, key};
+pub use backup::Backup;
 pub use canaries::{Canaries, Found, distinct};
 pub use process::{Process, binary};
 pub use servers::Servers;

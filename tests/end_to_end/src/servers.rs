@@ -11,7 +11,7 @@ pub struct Servers {
     variables: Vec<(String, String)>,
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../scripts").join(name)
 }
 

@@ -83,7 +83,7 @@ impl Way {
         let cursor = open.log.position(&mut tx, GROUP, TOPIC).unwrap();
         tx.commit().unwrap();
         let wants = Wants { kinds: BTreeSet::from([7]), rail: None };
-        let feed = Feed::new(TOPIC, self.bed.shards, wants);
+        let feed = Feed::new(&open.log, TOPIC, wants);
         feed.starts(Share::WHOLE, &cursor);
         let reader = self.broker.reader(GROUP, &[TOPIC]).unwrap();
         Consumer { open, feed, reader, cursor, got: Vec::new() }
@@ -119,14 +119,19 @@ struct Consumer {
 }
 
 impl Consumer {
-    /// Reads once and applies what came, in one transaction with the position.
-    fn step(&mut self) -> Result<usize, Error> {
+    /// Reads once.
+    fn peek(&mut self) -> Vec<Stored> {
         if self.feed.has_moved() {
             self.reader.assign(&self.feed.parts()).unwrap();
         }
         self.feed.take(&self.reader.poll(Duration::from_millis(50)).unwrap_or_default());
-        let old = self.cursor.clone();
         let events = self.feed.read(&mut self.cursor, 1_000);
+        events.iter().map(|event| Stored::clone(event)).collect()
+    }
+    /// Reads once and applies what came, in one transaction with the position.
+    fn step(&mut self) -> Result<usize, Error> {
+        let old = self.cursor.clone();
+        let events = self.peek();
         let mut tx = self.open.writer.begin().unwrap();
         let moves = [(GROUP, TOPIC, &old, &self.cursor)];
         if let Err(error) = self.open.log.cas_positions(&mut tx, &moves) {
@@ -135,8 +140,9 @@ impl Consumer {
         }
         tx.commit().unwrap();
         self.feed.passed(&self.cursor);
-        self.got.extend(events.iter().map(|event| Stored::clone(event)));
-        Ok(events.len())
+        let count = events.len();
+        self.got.extend(events);
+        Ok(count)
     }
     /// Until it has so many in all, and a moment longer.
     fn gets(&mut self, count: usize) {
@@ -150,6 +156,15 @@ impl Consumer {
         assert_eq!(self.got.len(), count);
     }
 }
+
+/// The database is put back to when each shard had three events.
+const PUT_BACK: [&str; 3] = [
+    "DELETE FROM event_ledger WHERE sequence > 3",
+    "UPDATE head SET sequences = decode(repeat('0000000000000003', length(sequences) / 8), 'hex') \
+     WHERE topic = 'ledger'",
+    "UPDATE relay SET sequences = decode(repeat('0000000000000003', length(sequences) / 8), 'hex'), \
+     until = now()",
+];
 
 /// Each shard's events as the outbox has them.
 fn assert_same(got: &[Stored], wanted: &[Stored], shards: u32) {
@@ -332,6 +347,39 @@ fn what_the_broker_lost_silently_is_found_out() {
             assert_same(&consumer.got, &way.all(), way.bed.shards);
         });
     }
+}
+
+/// A topic holds two events of each shard that the database, put back, never emitted: it gives their
+/// numbers again.
+#[test]
+fn what_was_emitted_in_another_life_is_left_alone() {
+    on_both(|way| {
+        let (mut carrier, consumer) = way.has_three_of_five();
+        carrier.relay.leave(&mut carrier.bell).unwrap();
+        drop((carrier, consumer));
+        PUT_BACK.into_iter().for_each(|text| way.execute(text));
+        // Who does not know of it takes them for what comes next.
+        let mut unaware = way.consumer();
+        while unaware.got.len() < 2 * way.bed.shards as usize {
+            let events = unaware.peek();
+            unaware.got.extend(events);
+        }
+        assert!(unaware.got.iter().all(|event| event.sequence > 3));
+        drop(unaware);
+        let mut tx = way.open.writer.begin().unwrap();
+        assert_eq!(eventlog::restored(&mut tx).unwrap(), 2, "topics");
+        tx.commit().unwrap();
+        way.open = way.bed.open();
+        way.append(2);
+        way.execute("UPDATE event_ledger SET at = 9000 WHERE sequence > 3");
+        let (mut carrier, mut consumer) = (way.carrier(2), way.consumer());
+        way.carry(&mut carrier);
+        consumer.gets(2 * way.bed.shards as usize);
+        let wanted: Vec<Stored> =
+            way.all().into_iter().filter(|event| event.sequence > 3).collect();
+        assert!(wanted.iter().all(|event| event.at.0 == 9000));
+        assert_same(&consumer.got, &wanted, way.bed.shards);
+    });
 }
 
 #[test]

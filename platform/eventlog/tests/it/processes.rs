@@ -1,6 +1,9 @@
 //! Several processes on one database: who numbers, who reads what, and who finds out about whom.
 
-use eventlog::{Cursor, Error, Share};
+use std::sync::Arc;
+
+use eventlog::{Cursor, Error, Share, Stored};
+use store::Sql;
 
 use crate::bed::{Bed, Open, TOPIC, append, numbers};
 
@@ -61,6 +64,46 @@ fn a_writer_learns_that_another_wrote() {
     assert_eq!(commit(&mut one, &[2]), [TOPIC]);
     assert_eq!(commit(&mut one, &[2]), [""; 0]);
     assert_eq!(commit(&mut other, &[0]), [TOPIC]);
+}
+
+/// The row says that this process wrote last, but not this: a COMMIT whose answer was lost, or a
+/// standby that was promoted and had less.
+#[test]
+fn a_writer_learns_that_its_own_end_is_another() {
+    let Some(bed) = on_postgres(4) else { return };
+    let mut own = process(&bed, 1);
+    commit(&mut own, &[0, 1]);
+    assert_eq!(commit(&mut own, &[0]), [""; 0], "nothing is void");
+    let mut tx = own.writer.begin().unwrap();
+    let back = Sql::new(
+        "UPDATE head SET sequences = decode(repeat('0000000000000001', 2) || repeat('00', 16), 'hex') \
+         WHERE topic = 'ledger'",
+    );
+    tx.execute(&back, &[]).unwrap();
+    tx.execute(&Sql::new("DELETE FROM event_ledger WHERE sequence > 1"), &[]).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(commit(&mut own, &[0]), [TOPIC], "what is remembered is void");
+    assert_eq!(commit(&mut own, &[0]), [""; 0]);
+    assert_eq!(own.log.max_sequence(TOPIC, 0), 3);
+}
+
+#[test]
+fn a_number_that_was_not_given_is_refused() {
+    let Some(bed) = on_postgres(4) else { return };
+    let (mut one, mut other) = (process(&bed, 1), process(&bed, 2));
+    commit(&mut one, &[0, 1]);
+    commit(&mut other, &[0, 1]);
+    let events: Vec<_> = one.read_all(&mut Cursor::start(4), 9).into_iter().map(Arc::new).collect();
+    assert_eq!(events.len(), 2, "it has not looked since");
+    let mut next = Stored::clone(&events[0]);
+    let mut tx = one.writer.begin().unwrap();
+    next.sequence = 2;
+    let there = one.log.refuse_ahead(&mut tx, TOPIC, &[Arc::new(next.clone())]);
+    assert!(there.is_ok(), "what others wrote meanwhile is there: {there:?}");
+    next.sequence = 3;
+    let ahead = one.log.refuse_ahead(&mut tx, TOPIC, &[Arc::clone(&events[0]), Arc::new(next)]);
+    assert!(matches!(ahead, Err(Error::Ahead { end: 2, found: 3, .. })), "{ahead:?}");
+    tx.rollback().unwrap();
 }
 
 #[test]

@@ -62,6 +62,7 @@ mod invariants;
 mod micro_deposits;
 mod points;
 mod refunds;
+mod restore;
 mod rtp;
 mod shape;
 mod wallets;
