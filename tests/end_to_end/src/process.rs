@@ -236,6 +236,22 @@ impl Process {
         child.wait().expect("it ends");
         self.children[number] = self.spawn(number);
     }
+    /// Starts again what dies of a segmentation fault, as whoever watches over the processes of an
+    /// installation does, and says so; never ends. librdkafka may die where a topic goes while it is
+    /// read (its issue 5280). Any other death is a failure.
+    pub async fn is_watched(&mut self) {
+        loop {
+            for (number, role) in self.roles().iter().enumerate() {
+                let ended = self.children[number].try_wait().expect("its state is known");
+                let Some(ended) = ended else { continue };
+                let signal = std::os::unix::process::ExitStatusExt::signal(&ended);
+                assert_eq!(signal, Some(11), "{role} ended: {ended}\n{}", self.log());
+                eprintln!("\n!!! {role} died of a segmentation fault, and is started again !!!\n");
+                self.children[number] = self.spawn(number);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
     /// SIGSTOP and SIGCONT of one process of several.
     pub fn pause_one(&self, number: usize, pause: bool) {
         signal(self.children[number].id(), if pause { "STOP" } else { "CONT" });

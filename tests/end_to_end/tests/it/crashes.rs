@@ -297,7 +297,11 @@ async fn rolling_faults_by_kafka_lose_and_double_nothing() {
     }
     tokio::time::sleep(BETWEEN).await;
     servers.delete_topic("switchyard.ledger");
-    let drained = load.drained(DRAINED_WITHIN).await;
+    let drained = tokio::select! {
+        biased;
+        drained = load.drained(DRAINED_WITHIN) => drained,
+        () = process.is_watched() => unreachable!("it never ends"),
+    };
     process.is_ready().await;
     let transfers = load.audit().await;
     println!("{transfers} transfers, drained {drained:?} after the last fault");
