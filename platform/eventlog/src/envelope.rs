@@ -83,9 +83,9 @@ pub struct Wants {
     pub rail: Option<&'static str>,
 }
 
-/// The event of a record and the epoch of its life; `None` where it is none of this topic's. A body that cannot be read is
-/// kept as it came: the consumer finds out, and makes a dead letter of it. What the consumer does not
-/// want has its number, and nothing else that can be told.
+/// The event of a record and the epoch of its life; `None` where it is none of this topic's. A body
+/// that cannot be read is kept as it came: the consumer finds out, and makes a dead letter of it. What
+/// the consumer does not want has its number, and nothing else that can be told.
 pub fn event(topic: &str, arrived: &Arrived, wants: &Wants) -> Option<(i64, Stored)> {
     let header = |name: &str| {
         let found = arrived.headers.iter().find(|(found, _)| found == name);
