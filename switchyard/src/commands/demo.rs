@@ -56,12 +56,13 @@ pub fn run(arguments: &Demo) -> Outcome {
     let credentials = credentials.ok_or_else(missing)?;
     let since_start = || monotonic.micros();
     let shown = site.tokio().block_on(show(&credentials, arguments.format, since_start));
-    let mut ended = Ok(());
-    if shown.is_ok() && !arguments.exit {
+    let ended = if shown.is_ok() && !arguments.exit {
         super::print(&super::up::welcome(&credentials, &site.data));
         super::print("press Ctrl-C to stop; the temporary directory goes with it\n");
-        ended = site.wait();
-    }
+        site.wait()
+    } else {
+        Ok(())
+    };
     site.stop();
     shown.and(ended)
 }

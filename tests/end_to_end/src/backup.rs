@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use crate::{Process, servers::script};
+use crate::{Process, process::schema_of, servers::script};
 
 /// The server's programs, which are those of its version.
 fn program(name: &str) -> Command {
@@ -29,8 +29,8 @@ impl Backup {
     /// Of what is committed now; processes may run.
     pub fn of(process: &Process) -> Self {
         let database = process.database().expect("it runs on PostgreSQL");
-        let (url, options) = database.rsplit_once(['?', '&']).expect("it names its schema");
-        let schema = options.rsplit("%3D").next().expect("a part").to_owned();
+        let (url, _) = database.rsplit_once(['?', '&']).expect("it names its schema");
+        let schema = schema_of(database).to_owned();
         let mut dump = program("pg_dump");
         dump.args(["--schema", &schema, "--schema", &format!("{schema}_*"), url]);
         Self { url: url.to_owned(), schema, dump: run(&mut dump) }

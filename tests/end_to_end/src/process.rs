@@ -394,10 +394,14 @@ fn by(brokers: &str, prefix: &str) -> Vec<String> {
     flags.iter().map(|flag| (*flag).to_owned()).collect()
 }
 
+/// The schema that the URL of a process's database names.
+pub(crate) fn schema_of(url: &str) -> &str {
+    url.rsplit("%3D").next().expect("a part")
+}
+
 /// The role of the database that a role of `serve` needs, on a database in a schema of its own.
 fn database_role(url: &str, role: &str) -> String {
-    let schema = url.rsplit("%3D").next().expect("a part");
-    format!("{schema}_{}", role.replace('-', "_"))
+    format!("{}_{}", schema_of(url), role.replace('-', "_"))
 }
 
 /// As the tests' own user of the database.
