@@ -5,6 +5,19 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+/// A directory's lock, freed when this is dropped or the process ends.
+#[derive(Debug)]
+pub(crate) struct Claim(File);
+
+impl Drop for Claim {
+    /// Frees the lock itself: closing alone leaves it for the moment in which a process that was just
+    /// forked has the file too.
+    fn drop(&mut self) {
+        // If that fails, the end of the process frees it.
+        let _ = self.0.unlock();
+    }
+}
+
 /// The database's file in a directory.
 pub(crate) fn database(directory: &Path) -> PathBuf {
     directory.join("switchyard.db")
@@ -14,9 +27,8 @@ fn refuse(path: &Path, detail: String) -> Error {
     Error::Directory { path: path.into(), detail }
 }
 
-/// Makes the directory if it is not there, locks it and checks that it can be used. The lock ends
-/// with the file that is returned, so also when the process is killed.
-pub(crate) fn claim(directory: &Path, min_free: u64) -> Result<File> {
+/// Makes the directory if it is not there, locks it and checks that it can be used.
+pub(crate) fn claim(directory: &Path, min_free: u64) -> Result<Claim> {
     std::fs::create_dir_all(directory).map_err(|e| {
         refuse(directory, format!("the data directory cannot be made ({e}); give another one"))
     })?;
@@ -54,6 +66,7 @@ pub(crate) fn claim(directory: &Path, min_free: u64) -> Result<File> {
             ));
         }
     }
+    let claim = Claim(lock);
     let free = free_bytes(directory)?;
     if free < min_free {
         return Err(refuse(
@@ -66,7 +79,7 @@ pub(crate) fn claim(directory: &Path, min_free: u64) -> Result<File> {
             ),
         ));
     }
-    Ok(lock)
+    Ok(claim)
 }
 
 /// Bytes that this user may still write on the disk of `directory`.

@@ -7,7 +7,6 @@ use crate::sqlite::{self, Role};
 use crate::tx::{Line, Tx};
 use crate::{Error, Migration, Result, Value, directory, migrate, schemas};
 use parking_lot::{Condvar, Mutex};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -81,7 +80,7 @@ pub(crate) struct Shared {
     replaced: AtomicBool,
     pub(crate) epochs: Epochs,
     // Last, so that the directory is given free only after every connection is closed.
-    _lock: Option<File>,
+    _lock: Option<directory::Claim>,
 }
 
 impl Shared {
@@ -229,7 +228,7 @@ impl Store {
         options: Options,
         outsider: bool,
         checkpointer: Option<Checkpointer>,
-        lock: Option<File>,
+        lock: Option<directory::Claim>,
     ) -> Store {
         Store(Arc::new(Shared {
             location,
