@@ -51,7 +51,7 @@ use tokio::time::sleep;
 use crate::books::Payment;
 use crate::fault::{ActiveFault, Fault, Faults, Limit, Rail};
 use crate::wire::Wire;
-use crate::{Clock, Config, Timings};
+use crate::{Clock, Config, Timings, sole};
 use desk::Desk;
 use door::Gate;
 use ssh::Keys;
@@ -150,24 +150,17 @@ impl Bank {
             }
         }
         // Sessions end when their connection is cut; wait for the last, then end the writers.
-        let mut shared = self.shared;
-        for _ in 0..200 {
-            match Arc::try_unwrap(shared) {
-                Ok(last) => {
-                    let closing = tokio::task::spawn_blocking(move || {
-                        last.desk.close();
-                        last.wire.close();
-                    });
-                    if closing.await.is_err() {
-                        tracing::error!("the bank's books were not closed");
-                    }
-                    return;
-                }
-                Err(still_used) => shared = still_used,
-            }
-            sleep(std::time::Duration::from_millis(10)).await;
+        let Some(last) = sole(self.shared).await else {
+            tracing::warn!("the bank stopped with work under way");
+            return;
+        };
+        let closing = tokio::task::spawn_blocking(move || {
+            last.desk.close();
+            last.wire.close();
+        });
+        if closing.await.is_err() {
+            tracing::error!("the bank's books were not closed");
         }
-        tracing::warn!("the bank stopped with work under way");
     }
 }
 

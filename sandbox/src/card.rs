@@ -67,7 +67,7 @@ use crate::door::{self, Gate};
 use crate::fault::{ActiveFault, Fault, Faults, Limit, Rail};
 use crate::journal::Notes;
 use crate::wire::{Direction, Wire};
-use crate::{Clock, Config, Timings};
+use crate::{Clock, Config, Timings, sole};
 use desk::Desk;
 
 /// Most bytes of `card-unmatched.jsonl`.
@@ -182,24 +182,17 @@ impl Host {
             tracing::error!("a task of the card host panicked");
         }
         // Tasks that hold the shared state end at once; wait for the last, then end the writers.
-        let mut shared = self.shared;
-        for _ in 0..200 {
-            match Arc::try_unwrap(shared) {
-                Ok(last) => {
-                    let closing = tokio::task::spawn_blocking(move || {
-                        last.desk.close();
-                        last.wire.close();
-                    });
-                    if closing.await.is_err() {
-                        tracing::error!("the card host's books were not closed");
-                    }
-                    return;
-                }
-                Err(still_used) => shared = still_used,
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        let Some(last) = sole(self.shared).await else {
+            tracing::warn!("the card host stopped with work under way");
+            return;
+        };
+        let closing = tokio::task::spawn_blocking(move || {
+            last.desk.close();
+            last.wire.close();
+        });
+        if closing.await.is_err() {
+            tracing::error!("the card host's books were not closed");
         }
-        tracing::warn!("the card host stopped with work under way");
     }
 }
 

@@ -63,9 +63,14 @@ impl Journal {
         }
         let reader = File::open(path)?;
         let (sender, receiver) = mpsc::channel(4 * BATCH);
-        let thread = std::thread::Builder::new()
-            .name("sandbox-journal".to_owned())
-            .spawn(move || write_all(&file, end, receiver))?;
+        let thread =
+            std::thread::Builder::new().name("sandbox-journal".to_owned()).spawn(move || {
+                write_all(&file, end, receiver);
+                // Closing does not free the file while a process that was just forked has it too.
+                if let Err(error) = file.unlock() {
+                    tracing::warn!(%error, "the books stay locked until this process ends");
+                }
+            })?;
         Ok(Self { sender, thread, reader, path: path.to_owned() })
     }
 
@@ -240,5 +245,26 @@ mod tests {
         }
         std::fs::write(&path, "one\n!bad\nthree\n").unwrap();
         assert_eq!(collect(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    /// Whoever starts a process lends it, from fork to exec, every file that is open here.
+    #[test]
+    fn a_closed_journal_is_free_while_processes_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jsonl");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        assert!(std::process::Command::new("true").status().unwrap().success());
+                    }
+                });
+            }
+            let opened =
+                (0..2000).try_for_each(|_| collect(&path).map(|(journal, _)| journal.close()));
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            opened.unwrap();
+        });
     }
 }
