@@ -3,16 +3,16 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use eventlog::broker::{BrokerError, Record, Session};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rdkafka::{
     ClientContext, Message,
-    error::{KafkaError, RDKafkaErrorCode},
+    error::KafkaError,
     message::{DeliveryResult, Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig},
 };
@@ -21,15 +21,40 @@ use crate::{Settings, client, failed};
 
 /// How long a record may take to be acknowledged: then the session is given up.
 const ACKNOWLEDGED_WITHIN: &str = "8000";
-
-/// The client polls for the whole of the time that it is given, also once something has come.
-const TICK: Duration = Duration::from_millis(1);
+/// Longer than that, for which nothing at all is heard of.
+const SILENT: Duration = Duration::from_secs(12);
+/// How long one call serves deliveries. The client polls for the whole of the time that it is given,
+/// also once something has come, and spins through the last millisecond of it: so a thread does it, in
+/// long turns.
+const TURN: Duration = Duration::from_secs(1);
 
 /// What deliveries came to.
 #[derive(Default)]
 struct Deliveries {
-    acknowledged: AtomicU64,
-    failed: Mutex<Option<String>>,
+    known: Mutex<Known>,
+    changed: Condvar,
+}
+#[derive(Default)]
+struct Known {
+    acknowledged: u64,
+    failed: Option<String>,
+    /// Who waits is woken when so many are acknowledged.
+    awaited: u64,
+}
+impl Deliveries {
+    /// Waits until so many are acknowledged, one failed, or nothing was heard for too long.
+    fn wait(&self, awaited: u64, most: Duration) -> Result<(), BrokerError> {
+        let mut known = self.known.lock();
+        known.awaited = awaited;
+        while known.failed.is_none() && known.acknowledged < awaited {
+            let before = known.acknowledged;
+            let late = self.changed.wait_for(&mut known, most).timed_out();
+            if late && known.acknowledged == before && known.failed.is_none() {
+                return Err(BrokerError("the broker says nothing of what was sent".to_owned()));
+            }
+        }
+        known.failed.take().map_or(Ok(()), |error| Err(BrokerError(error)))
+    }
 }
 
 #[derive(Clone, Default)]
@@ -48,12 +73,17 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         match result {
             Ok(_) => {
-                self.0.acknowledged.fetch_add(1, Ordering::AcqRel);
+                let mut known = self.0.known.lock();
+                known.acknowledged += 1;
+                if known.acknowledged == known.awaited {
+                    self.0.changed.notify_one();
+                }
             }
             Err((error, message)) => {
                 let partition = message.partition();
                 let said = || format!("partition {partition} did not take a record: {error}");
-                self.0.failed.lock().get_or_insert_with(said);
+                self.0.known.lock().failed.get_or_insert_with(said);
+                self.0.changed.notify_one();
             }
         }
     }
@@ -61,7 +91,8 @@ impl ProducerContext for Context {
 
 /// A producer.
 pub(crate) struct Producer {
-    producer: BaseProducer<Context>,
+    producer: Arc<BaseProducer<Context>>,
+    stopped: Arc<AtomicBool>,
     deliveries: Arc<Deliveries>,
     prefix: String,
     sent: u64,
@@ -71,7 +102,7 @@ impl Producer {
     pub fn new(settings: &Settings) -> Result<Self, BrokerError> {
         let context = Context::default();
         let deliveries = Arc::clone(&context.0);
-        let producer = client(settings)
+        let producer: BaseProducer<Context> = client(settings)
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("max.in.flight.requests.per.connection", "5")
@@ -80,7 +111,16 @@ impl Producer {
             .set("queue.buffering.max.messages", "100000")
             .create_with_context(context)
             .map_err(failed)?;
-        Ok(Self { producer, deliveries, prefix: settings.prefix.clone(), sent: 0 })
+        let (producer, stopped) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
+        let serves = (Arc::clone(&producer), Arc::clone(&stopped));
+        let serve = move || {
+            while !serves.1.load(Ordering::Acquire) {
+                serves.0.poll(TURN);
+            }
+        };
+        let thread = std::thread::Builder::new().name("deliveries".to_owned());
+        thread.spawn(serve).map_err(|error| BrokerError(format!("no thread: {error}")))?;
+        Ok(Self { producer, stopped, deliveries, prefix: settings.prefix.clone(), sent: 0 })
     }
     fn enqueue(&mut self, topic: &str, record: &Record) -> Result<(), BrokerError> {
         let partition = i32::try_from(record.shard).expect("few shards");
@@ -88,28 +128,15 @@ impl Producer {
         for (key, value) in &record.headers {
             headers = headers.insert(Header { key, value: Some(value) });
         }
-        let mut next = BaseRecord::to(topic)
+        let record = BaseRecord::to(topic)
             .partition(partition)
             .key(&record.key)
             .payload(&record.body)
             .headers(headers);
-        loop {
-            match self.producer.send(next) {
-                Ok(()) => {
-                    self.sent += 1;
-                    return Ok(());
-                }
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
-                    next = again;
-                    self.producer.poll(TICK);
-                    self.healthy()?;
-                }
-                Err((error, _)) => return Err(failed(error)),
-            }
-        }
-    }
-    fn healthy(&self) -> Result<(), BrokerError> {
-        self.deliveries.failed.lock().take().map_or(Ok(()), |error| Err(BrokerError(error)))
+        // The client's queue holds many times what is sent at once.
+        self.producer.send(record).map_err(|(error, _)| failed(error))?;
+        self.sent += 1;
+        Ok(())
     }
 }
 
@@ -120,11 +147,7 @@ impl Session for Producer {
             self.enqueue(&topic, record)?;
         }
         // Each record is acknowledged or failed within its time: this ends.
-        while self.deliveries.acknowledged.load(Ordering::Acquire) < self.sent {
-            self.producer.poll(TICK);
-            self.healthy()?;
-        }
-        Ok(())
+        self.deliveries.wait(self.sent, SILENT)
     }
 }
 
@@ -132,6 +155,6 @@ impl Drop for Producer {
     fn drop(&mut self) {
         // What was not acknowledged goes again in the next session.
         self.producer.purge(PurgeConfig::default().queue().inflight());
-        let _ = self.producer.flush(Duration::from_millis(100));
+        self.stopped.store(true, Ordering::Release);
     }
 }
