@@ -94,10 +94,6 @@ impl Client {
     ) -> Outcome<Answer> {
         self.send("POST", path, headers, Some(body.to_string().into_bytes())).await
     }
-    /// `PUT path` with a JSON body.
-    pub async fn put(&mut self, path: &str, body: &serde_json::Value) -> Outcome<Answer> {
-        self.send("PUT", path, &[], Some(body.to_string().into_bytes())).await
-    }
     /// Any request.
     pub async fn send(
         &mut self,

@@ -14,6 +14,8 @@ use crate::{
 
 /// Accounts that are made at the same time.
 const AT_ONCE: usize = 64;
+/// How often a platform that has too much to do is asked again, once a second.
+const BUSY_MOST: u32 = 60;
 /// What each wallet gets: 1,000,000.00.
 const FUNDS: i64 = 100_000_000;
 /// What the one source of `--hot` gets: 10,000,000,000.00.
@@ -77,13 +79,13 @@ async fn account(credentials: &Credentials, number: u32, mixes: &[Mix]) -> Outco
         "profile": { "individual": { "name": name } },
         "foreignID": format!("bench-{number}"),
     });
-    let account = client.post("/accounts", &[], &body).await?.ok()?;
+    let account = ask(&mut client, "POST", "/accounts", &body).await?;
     let account = text(&account, "accountID")?;
     let (method, source) = method(&mut client, &account, "moov-wallet").await?;
     let wallet = source.pointer("/wallet/walletID").and_then(Value::as_str).unwrap_or_default();
     let funds = if number == 0 { HOT_FUNDS } else { FUNDS };
     let body = json!({ "walletID": wallet, "amount": { "currency": "USD", "value": funds } });
-    client.post("/sandbox/fund", &[], &body).await?.ok()?;
+    ask(&mut client, "POST", "/sandbox/fund", &body).await?;
     if mixes.iter().any(|mix| matches!(mix, Mix::Rtp | Mix::Ach)) {
         bank_account(&mut client, &account, number).await?;
     }
@@ -102,6 +104,19 @@ async fn account(credentials: &Credentials, number: u32, mixes: &[Mix]) -> Outco
     Ok(Made { wallet: method, rtp, card, ach })
 }
 
+/// A write, once the platform takes it: what it refuses as too much for now is not done.
+async fn ask(client: &mut Client, method: &str, path: &str, body: &Value) -> Outcome<Value> {
+    let body = body.to_string().into_bytes();
+    for _ in 0..BUSY_MOST {
+        let answer = client.send(method, path, &[], Some(body.clone())).await?;
+        if !matches!(answer.status, 429 | 503) {
+            return answer.ok();
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    client.send(method, path, &[], Some(body)).await?.ok()
+}
+
 /// Links the sandbox's debit card.
 async fn debit_card(client: &mut Client, account: &str, number: u32) -> Outcome {
     let body = json!({
@@ -110,7 +125,7 @@ async fn debit_card(client: &mut Client, account: &str, number: u32) -> Outcome 
         "expiration": { "month": "12", "year": "2049" },
         "billingAddress": { "postalCode": "80301" },
     });
-    client.post(&format!("/accounts/{account}/cards"), &[], &body).await?.ok()?;
+    ask(client, "POST", &format!("/accounts/{account}/cards"), &body).await?;
     Ok(())
 }
 
@@ -122,23 +137,24 @@ async fn bank_account(client: &mut Client, account: &str, number: u32) -> Outcom
         "bankAccountType": "checking",
     }});
     let path = format!("/accounts/{account}/bank-accounts");
-    let linked = client.post(&path, &[], &body).await?.ok()?;
+    let linked = ask(client, "POST", &path, &body).await?;
     let deposits = format!("{path}/{}/micro-deposits", text(&linked, "bankAccountID")?);
-    client.post(&deposits, &[], &json!({})).await?.ok()?;
-    client.put(&deposits, &json!({ "amounts": [0, 0] })).await?.ok()?;
+    ask(client, "POST", &deposits, &json!({})).await?;
+    ask(client, "PUT", &deposits, &json!({ "amounts": [0, 0] })).await?;
     Ok(())
 }
 
 /// The account's payment method of a type, once it is there.
 async fn method(client: &mut Client, account: &str, kind: &str) -> Outcome<(String, Value)> {
     let path = format!("/accounts/{account}/payment-methods?paymentMethodType={kind}");
-    // A broker's first record of each partition takes it tens of milliseconds.
-    for _ in 0..1_000 {
+    // A broker's first record of each partition takes it tens of milliseconds; many who ask all the
+    // time are a load of their own.
+    for wait in [20, 20, 40, 80, 160].into_iter().chain(std::iter::repeat_n(300, 65)) {
         let found = client.get(&path).await?.ok()?;
         if let Some(method) = found.as_array().and_then(|methods| methods.first()) {
             return Ok((text(method, "paymentMethodID")?, method.clone()));
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(wait)).await;
     }
     Err(Failure::CouldNotRun(format!("account {account} has no {kind} after 20 s")))
 }
