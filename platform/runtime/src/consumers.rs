@@ -31,7 +31,10 @@ const EVENTS_MOST: usize = 2_000;
 const GATHER: Duration = Duration::from_millis(10);
 /// Events that are skipped before the position over them is stored.
 pub(crate) const SKIPPED_MOST: i64 = 4_096;
-/// How long a consumer that stopped at an unknown version or a gap waits before it looks again.
+/// How long a consumer leaves a store alone that was busy or full.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long one that stopped at an unknown version, a gap or an unsound database waits before it looks
+/// again.
 const STOPPED: Duration = Duration::from_secs(1);
 
 /// One service's way through one topic.
@@ -403,12 +406,12 @@ impl Consumer {
             // Its position is not where it believes, or may not be.
             Fault::Log(eventlog::Error::Fenced { .. })
             | Fault::Store(store::Error::CommitUnknown(_)) => self.to_reload = true,
-            Fault::UnknownVersion(_) | Fault::Log(_) => {
-                let micros = i64::try_from(STOPPED.as_micros()).expect("a short pause");
+            fault if fault.is_poison() => self.careful = EVENTS_MOST,
+            fault => {
+                let pause = if fault.is_transient() { PAUSE } else { STOPPED };
+                let micros = i64::try_from(pause.as_micros()).expect("a short pause");
                 self.stopped_until = Some(now.plus_micros(micros));
             }
-            _ if fault.is_transient() => {}
-            _ => self.careful = EVENTS_MOST,
         }
     }
     /// Whether it waits for an upgrade, or for what is missing.

@@ -54,8 +54,7 @@ impl Fault {
     pub(crate) fn is_poison(&self) -> bool {
         match self {
             Self::Poison(_) => true,
-            Self::Store(store::Error::CommitUnknown(_)) => false,
-            Self::Store(error) => !error.is_transient(),
+            Self::Store(error) => !error.is_of_the_database(),
             Self::Log(_) | Self::UnknownVersion(_) => false,
         }
     }

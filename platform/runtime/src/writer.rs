@@ -43,10 +43,8 @@ const COMMANDS_MOST: usize = 512;
 const CAREFUL: usize = 8;
 /// How often a cycle lets consumers react to what others did in it.
 const ROUNDS_MOST: usize = 4;
-/// Free bytes below which new writes are refused: consumers and checkpoints still need room.
-const FREE_LEAST: u64 = 256 * 1024 * 1024;
-/// Cycles between two looks at the disk.
-const DISK_EVERY: u64 = 512;
+/// How long a look at the disk holds good.
+const DISK_EVERY: Duration = Duration::from_secs(1);
 /// From so many waiting commands on, others are on their way: half the time of a commit is waited
 /// for them, as PostgreSQL's manual advises for `commit_delay`. So many at once are worth a commit
 /// of their own without.
@@ -135,7 +133,8 @@ pub(crate) struct Writing {
     repairs: Arc<Repairs>,
     row_bound: RowBound,
     store: Store,
-    cycles: u64,
+    /// When the disk was looked at, and whether it was nearly full.
+    disk: Option<(contracts::Timestamp, bool)>,
     /// When the last cycle with commands ended.
     ended: contracts::Timestamp,
     /// How long the last commit took to become durable.
@@ -192,7 +191,7 @@ impl Writing {
             repairs,
             row_bound: RowBound { stored: last_row, saving: last_row },
             store,
-            cycles: 0,
+            disk: None,
             ended: settings.clock.machine(),
             took: Duration::ZERO,
             looked: 0,
@@ -230,6 +229,7 @@ impl Writing {
     pub fn run(mut self) {
         let _ended = Ended(Arc::clone(&self.signal));
         loop {
+            let full = self.look_at_disk();
             if self.others.have_news() {
                 self.look();
             }
@@ -248,8 +248,27 @@ impl Writing {
                 self.leave();
                 return;
             }
-            self.signal.wait(due);
+            // Nothing comes in while the disk is full: it is looked at again all the same.
+            self.signal.wait(if full {
+                Some(due.map_or(DISK_EVERY, |due| due.min(DISK_EVERY)))
+            } else {
+                due
+            });
         }
+    }
+    /// Refuses new writes while the disk is nearly full: consumers and checkpoints still need room.
+    fn look_at_disk(&mut self) -> bool {
+        let now = self.desk.clock.machine();
+        let every = i64::try_from(DISK_EVERY.as_micros()).expect("a short time");
+        if let Some((at, full)) = self.disk
+            && now < at.plus_micros(every)
+        {
+            return full;
+        }
+        let full = self.store.is_nearly_full();
+        self.admission.disk(full);
+        self.disk = Some((now, full));
+        full
     }
     fn checkpoint(&mut self) {
         if let Err(error) = self.writer.checkpoint_if_due() {
@@ -289,11 +308,6 @@ impl Writing {
     }
     /// One cycle: everything that waits, in one commit.
     pub fn step(&mut self) {
-        self.cycles += 1;
-        if self.cycles % DISK_EVERY == 1 {
-            let free = self.store.free_bytes().ok().flatten().unwrap_or(u64::MAX);
-            self.admission.disk(free < FREE_LEAST);
-        }
         let taken: usize = self.queues.iter_mut().map(|queue| queue.take(COMMANDS_MOST)).sum();
         self.admission.taken(taken);
         self.desk.metrics.commands.fetch_add(taken as u64, Ordering::Relaxed);
@@ -512,10 +526,6 @@ impl Writing {
             }
             let done = self.one_event(index, None);
             let done = match done {
-                Err(fault) if fault.is_transient() => {
-                    self.undone();
-                    return;
-                }
                 // It was overtaken, or has to wait: no event is to blame.
                 Err(fault) if !fault.is_poison() => {
                     self.undone();

@@ -112,20 +112,24 @@ fn pg_text(e: &postgres::Error) -> String {
 
 impl Error {
     /// True when the same work may succeed if it is simply done again: the database was busy, the
-    /// transaction lost a race, or the connection was lost before COMMIT.
+    /// transaction lost a race, the connection was lost before COMMIT, or there was no room.
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Sqlite(e) => matches!(
                 e.sqlite_error_code(),
-                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+                Some(
+                    rusqlite::ErrorCode::DatabaseBusy
+                        | rusqlite::ErrorCode::DatabaseLocked
+                        | rusqlite::ErrorCode::DiskFull
+                )
             ),
             Error::Postgres(e) => match e.code() {
                 Some(code) => {
                     let code = code.code();
                     // 40001 serialization failure, 40P01 deadlock, 55P03 lock not available, 08xxx
-                    // connection, 57Pxx server going down, 53xxx out of connections or the like,
-                    // 25P03 and 57014 a time-out.
-                    matches!(code, "40001" | "40P01" | "55P03" | "25P03" | "57014")
+                    // connection, 57Pxx server going down, 53xxx out of connections, of room or the
+                    // like, 25P03 and 57014 a time-out, 25006 a standby.
+                    matches!(code, "40001" | "40P01" | "55P03" | "25P03" | "57014" | "25006")
                         || code.starts_with("08")
                         || code.starts_with("57P")
                         || code.starts_with("53")
@@ -137,6 +141,36 @@ impl Error {
             // A file of certificates may be in the middle of its renewal.
             Error::Url(_) => true,
             _ => false,
+        }
+    }
+
+    /// True when the database is to blame and not what was to be written: it is busy, full, damaged,
+    /// without a right, of another schema, or another one. Sound, it would take the same.
+    pub fn is_of_the_database(&self) -> bool {
+        use rusqlite::ErrorCode as Of;
+        match self {
+            Error::Sqlite(e) => !matches!(
+                e.sqlite_error_code(),
+                // `Unknown` is SQLITE_ERROR, such as a sum that overflows.
+                None | Some(
+                    Of::Unknown
+                        | Of::TooBig
+                        | Of::ConstraintViolation
+                        | Of::TypeMismatch
+                        | Of::ParameterOutOfRange
+                )
+            ),
+            // 21 a row met twice by one statement, 22 data exception, 23 integrity constraint, 54 too
+            // large, P0001 raised by a statement. One without a code is the driver's.
+            Error::Postgres(e) => e.code().map_or_else(
+                || is_connection_loss(e),
+                |code| {
+                    let code = code.code();
+                    !["21", "22", "23", "54", "P0001"].iter().any(|of| code.starts_with(of))
+                },
+            ),
+            Error::CommitUnknown(_) => true,
+            other => other.is_transient(),
         }
     }
 

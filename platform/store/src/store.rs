@@ -43,6 +43,8 @@ pub struct Options {
     pub reader_cache_kib: u32,
     /// Refuse to start with less room on the disk.
     pub min_free_bytes: u64,
+    /// With less room than this the disk counts as nearly full.
+    pub low_free_bytes: u64,
     /// The write-ahead log is kept below this size.
     pub log_limit_bytes: u64,
     /// Run the checkpoints on a thread; without it somebody calls [`Store::checkpoint_step`].
@@ -56,6 +58,7 @@ impl Default for Options {
             writer_cache_kib: 64 << 10,
             reader_cache_kib: 16 << 10,
             min_free_bytes: 64 << 20,
+            low_free_bytes: 256 << 20,
             log_limit_bytes: 64 << 20,
             checkpoint_thread: true,
         }
@@ -280,11 +283,14 @@ impl Store {
         counters
     }
 
-    /// Room left on the disk of the data directory; `None` on PostgreSQL, whose disk is elsewhere.
-    pub fn free_bytes(&self) -> Result<Option<u64>> {
+    /// Whether hardly any room is left on the disk of the data directory. Never on PostgreSQL, whose
+    /// disk is elsewhere, nor where it cannot be told.
+    pub fn is_nearly_full(&self) -> bool {
         match &self.0.location {
-            Location::Directory(path) => directory::free_bytes(path).map(Some),
-            Location::Postgres(_) => Ok(None),
+            Location::Directory(path) => {
+                directory::free_bytes(path).is_ok_and(|free| free < self.0.options.low_free_bytes)
+            }
+            Location::Postgres(_) => false,
         }
     }
 

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
+mod room;
+
 use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -118,6 +120,21 @@ impl Commit<NewKey> for Keys {
 /// Plays payment-methods: notes what it saw; some things are poison to it.
 struct Seer {
     poison: Arc<Mutex<Vec<i64>>>,
+    /// Takes all room that the database may still have, so long as this is set.
+    fills: Arc<AtomicBool>,
+}
+impl Seer {
+    /// Writes until SQLite says that it is full.
+    fn fill(work: &mut Work<'_, '_>) -> Result<(), Fault> {
+        static PAGES: Sql = Sql::new("PRAGMA page_count");
+        let pages = work.tx.query_one(&PAGES, &[], |row| row.int(0))?.unwrap();
+        let most = format!("PRAGMA max_page_count = {}", pages + 100);
+        work.tx.query_one(&Sql::new(most.leak()), &[], |row| row.int(0))?;
+        for number in 1_000_000.. {
+            work.tx.insert_many(&SEEN, [number], |number| [Value::Int(number), Value::Int(0)])?;
+        }
+        Ok(())
+    }
 }
 impl Handle<WalletCreated> for Seer {
     fn handle(
@@ -125,6 +142,9 @@ impl Handle<WalletCreated> for Seer {
         work: &mut Work<'_, '_>,
         batch: &[Delivered<WalletCreated>],
     ) -> Result<(), Fault> {
+        if self.fills.load(Ordering::Relaxed) {
+            return Self::fill(work);
+        }
         for event in batch {
             let number = event.data.wallet_id.row();
             if self.poison.lock().unwrap().contains(&number) {
@@ -168,16 +188,18 @@ fn start_watched(
     poison: &[i64],
     watcher: Arc<Watcher>,
 ) -> Running {
-    start_with(location, shards, Arc::new(Mutex::new(poison.to_vec())), watcher)
+    let seer = Seer { poison: Arc::new(Mutex::new(poison.to_vec())), fills: Arc::default() };
+    start_with(location, Options::default(), shards, seer, watcher)
 }
 
 fn start_with(
     location: Location,
+    options: Options,
     shards: u32,
-    poison: Arc<Mutex<Vec<i64>>>,
+    seer: Seer,
     watcher: Arc<Watcher>,
 ) -> Running {
-    let (store, mut writer) = Store::open(location, Options::default()).unwrap();
+    let (store, mut writer) = Store::open(location, options).unwrap();
     let maker = Service::new("ledger", Tier::Service, Arc::new(Maker))
         .tables(&["probe"], MIGRATIONS)
         .commits::<Make>()
@@ -187,9 +209,8 @@ fn start_with(
         .commits::<NewKey>()
         .emits::<KeyCreated>()
         .wire();
-    let seer = Arc::new(Seer { poison });
-    let seer =
-        Service::new("payment-methods", Tier::Service, seer).handles::<WalletCreated>().wire();
+    let seer = Service::new("payment-methods", Tier::Service, Arc::new(seer));
+    let seer = seer.handles::<WalletCreated>().wire();
     let watcher = Service::new("transfers", Tier::Service, watcher).handles::<WalletCreated>();
     let services = vec![accounts, maker, seer, watcher.wire()];
     writer.migrate(&runtime::migrations(&services)).unwrap();
@@ -385,7 +406,8 @@ async fn begun(location: Location, poison: &Arc<Mutex<Vec<i64>>>) -> Running {
     let (tokio, poison) = (tokio::runtime::Handle::current(), Arc::clone(poison));
     let start = move || {
         let _inside = tokio.enter();
-        start_with(location, 1, poison, Arc::default())
+        let seer = Seer { poison, fills: Arc::default() };
+        start_with(location, Options::default(), 1, seer, Arc::default())
     };
     let begun = tokio::task::spawn_blocking(|| std::thread::spawn(start).join().unwrap());
     begun.await.unwrap()
