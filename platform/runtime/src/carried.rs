@@ -29,7 +29,7 @@ use crate::{
 /// How long a thread waits for something new before it looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(250);
 /// What is committed in so short a time shares a batch; the first of it does not wait.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(10);
 /// How often it is looked for consumers that ask for events once more.
 const ASKS_EVERY: Duration = Duration::from_secs(1);
 /// How often the broker is compared with where consumers are.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::RangeInclusive,
     sync::Arc,
     time::Duration,
 };
@@ -26,9 +27,12 @@ use crate::{
 
 /// Events applied in one commit at most, so that a backlog cannot hold up answers.
 const EVENTS_MOST: usize = 2_000;
-/// What a broker brings in so short a time after a commit shares the next one; the first of it does
-/// not wait.
-const GATHER: Duration = Duration::from_millis(10);
+/// What a broker brings soon after a commit shares the next one; the first of it does not wait. As
+/// soon as that is at least, and at most: in between, some times what a cycle takes, so that a machine
+/// with too much to do makes fewer commits of more events, and not more of fewer.
+const GATHER: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(80);
+/// How many times.
+const CYCLES: u32 = 4;
 /// Events that are skipped before the position over them is stored.
 pub(crate) const SKIPPED_MOST: i64 = 4_096;
 /// How long a consumer leaves a store alone that was busy or full.
@@ -140,8 +144,8 @@ impl Consumer {
     fn handles(&self, kind: i64) -> bool {
         self.handlers.contains_key(&eventlog::kind_of(kind))
     }
-    /// When this consumer has to act: `None` where nothing waits for it.
-    pub fn due(&mut self, log: &Log, now: Timestamp) -> Option<Duration> {
+    /// When this consumer has to act, where a cycle takes so long: `None` where nothing waits for it.
+    pub fn due(&mut self, log: &Log, (now, took): (Timestamp, Duration)) -> Option<Duration> {
         let handlers = &self.handlers;
         self.source
             .skip(log, &mut self.cursor, |kind| !handlers.contains_key(&eventlog::kind_of(kind)));
@@ -161,7 +165,8 @@ impl Consumer {
         }
         if self.source.is_carried() {
             let since = Duration::from_micros(now.micros_since(self.applied));
-            let gathers = GATHER.saturating_sub(since);
+            let gathers =
+                (CYCLES * took).clamp(*GATHER.start(), *GATHER.end()).saturating_sub(since);
             return Some(gathers.max(self.ripens(log, now)));
         }
         Some(self.ripens(log, now))

@@ -17,7 +17,7 @@ use std::{
 use contracts::Refusal;
 use eventlog::Log;
 use parking_lot::{Condvar, Mutex};
-use store::{Store, Tx, Writer};
+use store::{Engine, Store, Tx, Writer};
 
 use crate::{
     access::CONSUMER,
@@ -51,6 +51,10 @@ const DISK_EVERY: Duration = Duration::from_secs(1);
 const SIBLINGS: std::ops::Range<usize> = 5..48;
 /// However slow the disk, nobody waits longer for others.
 const GATHER_MOST: Duration = Duration::from_millis(1);
+/// The same on PostgreSQL, where a cycle is some twenty statements, each a way there and back: half of
+/// it is waited.
+const SIBLINGS_THERE: std::ops::Range<usize> = 2..48;
+const GATHER_THERE: Duration = Duration::from_millis(8);
 /// How long the writer leaves a failing store alone.
 const STORE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -139,6 +143,8 @@ pub(crate) struct Writing {
     ended: contracts::Timestamp,
     /// How long the last commit took to become durable.
     took: Duration,
+    /// How long the last cycle took as a whole.
+    cycle_took: Duration,
     /// The newest question for a look that a look has answered.
     pub(crate) looked: u64,
 }
@@ -194,6 +200,7 @@ impl Writing {
             disk: None,
             ended: settings.clock.machine(),
             took: Duration::ZERO,
+            cycle_took: Duration::ZERO,
             looked: 0,
         };
         for service in services {
@@ -278,8 +285,12 @@ impl Writing {
     /// Waits for those on their way, where a commit would be made for few of many. A lone command
     /// never waits.
     fn gather(&self) {
-        if SIBLINGS.contains(&self.queued()) {
-            std::thread::park_timeout(GATHER_MOST.min(self.took / 2));
+        let (siblings, most) = match self.store.engine() {
+            Engine::Sqlite => (SIBLINGS, GATHER_MOST.min(self.took / 2)),
+            Engine::Postgres => (SIBLINGS_THERE, GATHER_THERE.min(self.cycle_took / 2)),
+        };
+        if siblings.contains(&self.queued()) {
+            std::thread::park_timeout(most);
         }
     }
     fn queued(&self) -> usize {
@@ -292,8 +303,8 @@ impl Writing {
             return Some(Duration::ZERO);
         }
         let now = self.desk.clock.machine();
-        let log = &self.desk.log;
-        let consumers = self.consumers.iter_mut().filter_map(|consumer| consumer.due(log, now));
+        let (log, cycle) = (&self.desk.log, (now, self.cycle_took));
+        let consumers = self.consumers.iter_mut().filter_map(|consumer| consumer.due(log, cycle));
         consumers.chain(self.late_due.iter().filter_map(|due| due(now))).min()
     }
     /// Writes positions that only skipped, so that the next start reads little.
@@ -322,6 +333,7 @@ impl Writing {
             Err(failed) => self.recover(failed),
         }
         let ended = self.desk.clock.machine();
+        self.cycle_took = Duration::from_micros(ended.micros_since(began));
         if taken > 0 {
             // Where some still wait for a turn, the pace is that of the whole way, not the writer's.
             let from = if self.admission.in_line() > 0 { self.ended } else { began };
