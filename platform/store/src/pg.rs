@@ -24,6 +24,28 @@ const SERVER: &str = "SELECT (SELECT system_identifier FROM pg_control_system())
      || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) \
      || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())::text";
 
+/// A server that is silently gone (no power, packets that are dropped) is noticed within half a minute,
+/// where the URL does not say otherwise. The system's own limit is hours, for which all writes would
+/// hang.
+fn bound_silence(config: &mut postgres::Config) {
+    let unset = postgres::Config::new();
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(Duration::from_secs(10));
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(Duration::from_secs(20));
+    }
+    if config.get_keepalives_idle() == unset.get_keepalives_idle() {
+        config.keepalives_idle(Duration::from_secs(10));
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(Duration::from_secs(5));
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(3);
+    }
+}
+
 /// Which server this is; empty where it does not tell: a standby, or another engine that speaks
 /// PostgreSQL's protocol.
 fn server(client: &mut Client) -> Result<String> {
@@ -45,9 +67,7 @@ impl Pg {
         if config.get_application_name().is_none() {
             config.application_name("switchyard");
         }
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(Duration::from_secs(10));
-        }
+        bound_silence(&mut config);
         let mut client = tls::connect(config, &wish)?;
         // An answered request is durable, whatever the server's default is.
         client.batch_execute(
@@ -186,4 +206,28 @@ impl ToSql for Element<'_> {
     }
 
     to_sql_checked!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_bounded_unless_the_url_says_otherwise() {
+        let limits = |url: &str| {
+            let mut config: postgres::Config = url.parse().unwrap();
+            bound_silence(&mut config);
+            let all = [
+                config.get_connect_timeout().copied(),
+                config.get_tcp_user_timeout().copied(),
+                Some(config.get_keepalives_idle()),
+                config.get_keepalives_interval(),
+            ];
+            (all.map(|limit| limit.unwrap().as_secs()), config.get_keepalives_retries())
+        };
+        assert_eq!(limits("postgres://h/d"), ([10, 20, 10, 5], Some(3)));
+        let own = "postgres://h/d?connect_timeout=1&tcp_user_timeout=2&keepalives_idle=3\
+                   &keepalives_interval=4&keepalives_retries=5";
+        assert_eq!(limits(own), ([1, 2, 3, 4], Some(5)));
+    }
 }
