@@ -9,6 +9,8 @@ use super::load::{Random, Shared, Template, ask};
 
 /// Connections at most; beyond, a request waits for one, and that wait counts as its latency.
 const CONNECTIONS_MOST: usize = 8_192;
+/// How long a connection is kept with nothing to do: the platform closes it after 10 s.
+const IDLE_MOST: Duration = Duration::from_secs(5);
 /// Requests sent without looking at answers in between.
 const BURST: u64 = 32;
 
@@ -17,6 +19,8 @@ struct Kept {
     stream: TcpStream,
     request: Vec<u8>,
     answer: Vec<u8>,
+    /// Since when it has nothing to do.
+    since: Instant,
 }
 
 #[derive(Default)]
@@ -51,7 +55,7 @@ pub(super) async fn arrivals(
             idle.freed.notified().await;
             while under_way.try_join_next().is_some() {}
         }
-        let kept = idle.kept.borrow_mut().pop();
+        let kept = idle.newest();
         let bytes = template.fill(&shared.plan, &mut random, number).to_vec();
         let one = one(Rc::clone(&shared), Rc::clone(&idle), kept, bytes, intended);
         under_way.spawn_local(one);
@@ -60,9 +64,21 @@ pub(super) async fn arrivals(
     while under_way.join_next().await.is_some() {}
 }
 
+impl Idle {
+    /// The connection that was used last; where that is long ago, all were.
+    fn newest(&self) -> Option<Kept> {
+        let mut kept = self.kept.borrow_mut();
+        if kept.last().is_some_and(|last| last.since.elapsed() > IDLE_MOST) {
+            kept.clear();
+        }
+        kept.pop()
+    }
+}
+
 impl Kept {
     fn new(stream: TcpStream) -> Self {
-        Self { stream, request: Vec::new(), answer: Vec::with_capacity(8 * 1024) }
+        let answer = Vec::with_capacity(8 * 1024);
+        Self { stream, request: Vec::new(), answer, since: Instant::now() }
     }
 }
 
@@ -91,6 +107,7 @@ async fn one(
             let reply = ask(&mut kept.stream, &kept.request, &mut kept.answer).await;
             let answered = reply.map(|reply| shared.note(&reply, sent, Some(intended))).is_some();
             if answered {
+                kept.since = Instant::now();
                 idle.kept.borrow_mut().push(kept);
             }
             answered
