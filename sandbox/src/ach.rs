@@ -51,7 +51,7 @@ use tokio::time::sleep;
 use crate::books::Payment;
 use crate::fault::{ActiveFault, Fault, Faults, Limit, Rail};
 use crate::wire::Wire;
-use crate::{Clock, Config, Timings, sole};
+use crate::{Clock, Config, Timings, end};
 use desk::Desk;
 use door::Gate;
 use ssh::Keys;
@@ -149,18 +149,12 @@ impl Bank {
                 tracing::error!("a task of the bank panicked");
             }
         }
-        // Sessions end when their connection is cut; wait for the last, then end the writers.
-        let Some(last) = sole(self.shared).await else {
-            tracing::warn!("the bank stopped with work under way");
-            return;
-        };
-        let closing = tokio::task::spawn_blocking(move || {
+        // Sessions end when their connection is cut.
+        let close = |last: Shared| {
             last.desk.close();
             last.wire.close();
-        });
-        if closing.await.is_err() {
-            tracing::error!("the bank's books were not closed");
-        }
+        };
+        end(self.shared, "the bank", close).await;
     }
 }
 

@@ -67,7 +67,7 @@ use crate::door::{self, Gate};
 use crate::fault::{ActiveFault, Fault, Faults, Limit, Rail};
 use crate::journal::Notes;
 use crate::wire::{Direction, Wire};
-use crate::{Clock, Config, Timings, sole};
+use crate::{Clock, Config, Timings, end};
 use desk::Desk;
 
 /// Most bytes of `card-unmatched.jsonl`.
@@ -181,18 +181,12 @@ impl Host {
         if self.door.await.is_err() || self.settles.await.is_err() {
             tracing::error!("a task of the card host panicked");
         }
-        // Tasks that hold the shared state end at once; wait for the last, then end the writers.
-        let Some(last) = sole(self.shared).await else {
-            tracing::warn!("the card host stopped with work under way");
-            return;
-        };
-        let closing = tokio::task::spawn_blocking(move || {
+        // Tasks that hold the shared state end at once.
+        let close = |last: Shared| {
             last.desk.close();
             last.wire.close();
-        });
-        if closing.await.is_err() {
-            tracing::error!("the card host's books were not closed");
-        }
+        };
+        end(self.shared, "the card host", close).await;
     }
 }
 

@@ -239,14 +239,23 @@ impl Sandbox {
     }
 }
 
-/// What tasks shared, when the last of them gave it back; nothing if one does not within 10 s.
-async fn sole<T>(mut shared: Arc<T>) -> Option<T> {
+/// Waits, for 10 s at most, until tasks gave back what they share, then ends its writers.
+async fn end<T: Send + 'static>(
+    mut shared: Arc<T>,
+    who: &str,
+    close: impl FnOnce(T) + Send + 'static,
+) {
     for _ in 0..1000 {
         match Arc::try_unwrap(shared) {
-            Ok(last) => return Some(last),
+            Ok(last) => {
+                if tokio::task::spawn_blocking(move || close(last)).await.is_err() {
+                    tracing::error!("{who}'s books were not closed");
+                }
+                return;
+            }
             Err(still_used) => shared = still_used,
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    None
+    tracing::warn!("{who} stopped with work under way");
 }

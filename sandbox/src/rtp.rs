@@ -51,7 +51,7 @@ use crate::door::{self, Gate};
 use crate::fault::{ActiveFault, Fault, Faults, Limit, Rail};
 use crate::journal::Notes;
 use crate::wire::{Direction, Wire};
-use crate::{Clock, Config, Timings, sole};
+use crate::{Clock, Config, Timings, end};
 use desk::Desk;
 use server::Server;
 
@@ -144,18 +144,12 @@ impl Participant {
     pub(crate) async fn shutdown(self) {
         self.shared.stop.send_replace(true);
         self.server.stopped().await;
-        // Tasks that hold the shared state end at once; wait for the last, then end the writers.
-        let Some(last) = sole(self.shared).await else {
-            tracing::warn!("the RTP participant stopped with work under way");
-            return;
-        };
-        let closing = tokio::task::spawn_blocking(move || {
+        // Tasks that hold the shared state end at once.
+        let close = |last: Shared| {
             last.desk.close();
             last.wire.close();
-        });
-        if closing.await.is_err() {
-            tracing::error!("the RTP participant's books were not closed");
-        }
+        };
+        end(self.shared, "the RTP participant", close).await;
     }
 }
 
