@@ -1,12 +1,6 @@
 //! A producer: idempotent, acknowledged by all replicas in sync, nothing given up silently.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use eventlog::broker::{BrokerError, Record, Session};
 use parking_lot::{Condvar, Mutex};
@@ -42,16 +36,13 @@ struct Known {
     awaited: u64,
 }
 impl Deliveries {
-    /// Waits until so many are acknowledged, one failed, or nothing was heard for too long.
-    fn wait(&self, awaited: u64, most: Duration) -> Result<(), BrokerError> {
+    /// Waits until so many are acknowledged, or one failed.
+    fn wait(&self, awaited: u64) -> Result<(), BrokerError> {
         let mut known = self.known.lock();
         known.awaited = awaited;
-        while known.failed.is_none() && known.acknowledged < awaited {
-            let before = known.acknowledged;
-            let late = self.changed.wait_for(&mut known, most).timed_out();
-            if late && known.acknowledged == before && known.failed.is_none() {
-                return Err(BrokerError("the broker says nothing of what was sent".to_owned()));
-            }
+        let waits = |known: &mut Known| known.failed.is_none() && known.acknowledged < awaited;
+        if self.changed.wait_while_for(&mut known, waits, SILENT).timed_out() {
+            return Err(BrokerError("the broker says nothing of what was sent".to_owned()));
         }
         known.failed.take().map_or(Ok(()), |error| Err(BrokerError(error)))
     }
@@ -92,7 +83,6 @@ impl ProducerContext for Context {
 /// A producer.
 pub(crate) struct Producer {
     producer: Arc<BaseProducer<Context>>,
-    stopped: Arc<AtomicBool>,
     deliveries: Arc<Deliveries>,
     prefix: String,
     sent: u64,
@@ -111,16 +101,16 @@ impl Producer {
             .set("queue.buffering.max.messages", "100000")
             .create_with_context(context)
             .map_err(failed)?;
-        let (producer, stopped) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
-        let serves = (Arc::clone(&producer), Arc::clone(&stopped));
+        let producer = Arc::new(producer);
+        let served = Arc::downgrade(&producer);
         let serve = move || {
-            while !serves.1.load(Ordering::Acquire) {
-                serves.0.poll(TURN);
+            while let Some(producer) = served.upgrade() {
+                producer.poll(TURN);
             }
         };
         let thread = std::thread::Builder::new().name("deliveries".to_owned());
         thread.spawn(serve).map_err(|error| BrokerError(format!("no thread: {error}")))?;
-        Ok(Self { producer, stopped, deliveries, prefix: settings.prefix.clone(), sent: 0 })
+        Ok(Self { producer, deliveries, prefix: settings.prefix.clone(), sent: 0 })
     }
     fn enqueue(&mut self, topic: &str, record: &Record) -> Result<(), BrokerError> {
         let partition = i32::try_from(record.shard).expect("few shards");
@@ -147,7 +137,7 @@ impl Session for Producer {
             self.enqueue(&topic, record)?;
         }
         // Each record is acknowledged or failed within its time: this ends.
-        self.deliveries.wait(self.sent, SILENT)
+        self.deliveries.wait(self.sent)
     }
 }
 
@@ -155,6 +145,5 @@ impl Drop for Producer {
     fn drop(&mut self) {
         // What was not acknowledged goes again in the next session.
         self.producer.purge(PurgeConfig::default().queue().inflight());
-        self.stopped.store(true, Ordering::Release);
     }
 }
