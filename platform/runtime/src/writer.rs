@@ -256,11 +256,7 @@ impl Writing {
                 return;
             }
             // Nothing comes in while the disk is full: it is looked at again all the same.
-            self.signal.wait(if full {
-                Some(due.map_or(DISK_EVERY, |due| due.min(DISK_EVERY)))
-            } else {
-                due
-            });
+            self.signal.wait(due.into_iter().chain(full.then_some(DISK_EVERY)).min());
         }
     }
     /// Refuses new writes while the disk is nearly full: consumers and checkpoints still need room.
