@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -17,6 +19,8 @@ use crate::{Settings, client, failed};
 
 /// Records taken at once at most.
 const RECORDS_MOST: usize = 2_000;
+/// Clients that are being closed at most.
+const CLOSING_MOST: usize = 4;
 
 /// A reader of topics.
 pub(crate) struct Partitions {
@@ -32,6 +36,8 @@ pub(crate) struct Partitions {
     unsaid: bool,
     /// A topic was gone: what this client knows of it is of no more use.
     lost: bool,
+    /// Clients of before that are not closed yet.
+    closing: Vec<JoinHandle<()>>,
 }
 
 impl Partitions {
@@ -61,6 +67,7 @@ impl Partitions {
             paused: BTreeSet::new(),
             unsaid: false,
             lost: false,
+            closing: Vec::new(),
         })
     }
     fn list(
@@ -77,8 +84,7 @@ impl Partitions {
     }
     fn say_what_is_read(&mut self) -> Result<(), BrokerError> {
         if self.lost {
-            // Another one asks the brokers at once where the partitions are now.
-            self.consumer = self.config.create().map_err(failed)?;
+            self.begin_anew()?;
             self.lost = false;
         }
         let list = self.list(self.at.iter().map(|((topic, shard), at)| (*topic, *shard, *at)))?;
@@ -86,6 +92,23 @@ impl Partitions {
         let paused = self.parts(|topic| self.paused.contains(topic))?;
         self.consumer.pause(&paused).map_err(failed)?;
         self.unsaid = false;
+        Ok(())
+    }
+    /// Another client asks the brokers at once where the partitions are now.
+    ///
+    /// The old one is closed elsewhere: that waits, with no end of its own, for answers that a
+    /// topic which is gone may never give. Where many still wait, the present client goes on: it
+    /// asks by itself, in its own time.
+    fn begin_anew(&mut self) -> Result<(), BrokerError> {
+        self.closing.retain(|thread| !thread.is_finished());
+        if self.closing.len() >= CLOSING_MOST {
+            return Ok(());
+        }
+        let old = mem::replace(&mut self.consumer, self.config.create().map_err(failed)?);
+        let thread = thread::Builder::new().name("closes a reader".to_owned());
+        let thread =
+            thread.spawn(move || drop(old)).map_err(|error| BrokerError(error.to_string()))?;
+        self.closing.push(thread);
         Ok(())
     }
     /// What is read of some topics.
