@@ -3,7 +3,7 @@
 mod addresses;
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -63,11 +63,12 @@ struct SavedClock {
 }
 
 impl Counterparties {
-    /// Starts them in the current runtime; their later answers go to `callback`.
+    /// Starts them in the current runtime, at this address; their later answers go to `callback`.
     pub async fn start(
         data: &Path,
         run: &cli::Run,
         clock: &Clock,
+        at: IpAddr,
         callback: String,
     ) -> Outcome<Self> {
         let folder = data.join("sandbox");
@@ -85,15 +86,16 @@ impl Counterparties {
         let ach_key = ach::ClientKey::load_or_create(&data.join(ACH_KEY)).context("the ACH key")?;
         // Rails in other processes know where it was.
         let before = Addresses::read(data);
-        let free: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let port = |before: Option<SocketAddr>| before.map_or(0, |before| before.port());
+        let listen = |before| SocketAddr::new(at, port(before));
         let mut ach_host_seed = [0; 32];
         runtime::Ids::system(0).secret(&mut ach_host_seed);
         let config = sandbox::Config {
             dir: data.to_owned(),
-            rtp_listen: before.as_ref().map_or(free, |before| before.rtp),
-            card_listen: before.as_ref().map_or(free, |before| before.card),
+            rtp_listen: listen(before.as_ref().map(|before| before.rtp)),
+            card_listen: listen(before.as_ref().map(|before| before.card)),
             callback_url: Some(callback),
-            ach_listen: before.as_ref().and_then(|before| before.ach).unwrap_or(free),
+            ach_listen: listen(before.as_ref().and_then(|before| before.ach)),
             ach_client_key: Some(ach_key.public()),
             ach_host_seed,
             keep_wire: run.keep_wire,

@@ -1,6 +1,11 @@
 //! A running site: store, services, counterparties and listener in one process, from start to stop.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use runtime::{Clock, PeerKey, Running};
 use store::Location;
@@ -94,7 +99,12 @@ impl Site {
         let part = &options.part;
         let counterparties = if part.counterparties {
             let callback = format!("{}/rails/rtp/messages", part.peer("rtp").unwrap_or(&url));
-            let start = Counterparties::start(&options.data, &options.run, &clock, callback);
+            // Rails in other processes may be on other machines.
+            let at = match part.only {
+                Some(_) => reachable(bound.address).ip(),
+                None => Ipv4Addr::LOCALHOST.into(),
+            };
+            let start = Counterparties::start(&options.data, &options.run, &clock, at, callback);
             Some(Arc::new(tokio.block_on(start)?))
         } else {
             None
