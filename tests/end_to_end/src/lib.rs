@@ -4,6 +4,8 @@
 mod api;
 mod backup;
 mod canaries;
+mod load;
+mod network;
 mod process;
 mod servers;
 mod traced;
@@ -11,6 +13,8 @@ mod traced;
 pub use api::{Api, Reply, in_force, key};
 pub use backup::Backup;
 pub use canaries::{Canaries, Found, distinct};
+pub use load::Load;
+pub use network::{Host, network};
 pub use process::{Process, binary};
 pub use servers::Servers;
 pub use traced::Traced;

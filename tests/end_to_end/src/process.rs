@@ -11,7 +11,7 @@ use serde_json::Value;
 use store::{Location, Options, Sql, Store};
 use tempfile::TempDir;
 
-use crate::{api::Api, servers::Servers};
+use crate::{api::Api, network::Host, servers::Servers};
 
 /// How long a process may take to be ready; the figures themselves are measured elsewhere.
 const READY_MOST: Duration = Duration::from_secs(20);
@@ -44,6 +44,8 @@ pub struct Process {
     directory: TempDir,
     /// Of the process that clients reach, then of the others.
     addresses: Vec<String>,
+    /// Where each runs, where that is not this machine.
+    hosts: Vec<Host>,
     extra: Vec<String>,
     database: Option<String>,
     /// What says how events are carried between processes, where that is not the database.
@@ -94,13 +96,15 @@ impl Process {
     pub async fn start_with(extra: &[&str]) -> Self {
         if let Some(carried) = other_shape() {
             let url = test_database().expect("a database for this shape");
-            let started = Self::start_on_database(extra, ROLES.len(), carried, url).await;
+            let started =
+                Self::start_on_database(extra, (ROLES.len(), Vec::new()), carried, url).await;
             return started.expect("the database is there");
         }
         let mut process = Self {
             children: Vec::new(),
             directory: tempfile::tempdir().expect("a temporary directory"),
             addresses: vec![free_address()],
+            hosts: Vec::new(),
             extra: extra.iter().map(|flag| (*flag).to_owned()).collect(),
             database: None,
             carried: Vec::new(),
@@ -115,25 +119,47 @@ impl Process {
     }
     /// The same with further flags.
     pub async fn start_on_postgresql_with(extra: &[&str]) -> Option<Self> {
-        Self::start_on_database(extra, 1, Vec::new(), test_database()?).await
+        Self::start_on_database(extra, (1, Vec::new()), Vec::new(), test_database()?).await
     }
     /// `serve` of every role in processes of their own, on a fresh schema of PostgreSQL.
     pub async fn start_several() -> Option<Self> {
-        Self::start_on_database(&[], ROLES.len(), Vec::new(), test_database()?).await
+        Self::start_on_database(&[], (ROLES.len(), Vec::new()), Vec::new(), test_database()?).await
     }
     /// The same, with events carried by Kafka in topics of its own.
     pub async fn start_several_by_kafka() -> Option<Self> {
-        Self::start_on_database(&[], ROLES.len(), by_test_brokers()?, test_database()?).await
+        Self::start_on_database(
+            &[],
+            (ROLES.len(), Vec::new()),
+            by_test_brokers()?,
+            test_database()?,
+        )
+        .await
     }
     /// The same on servers of the case's own, where topics have the names that they have by default.
     pub async fn start_several_on(servers: &Servers) -> Self {
         let (by, database) = (by(&servers.brokers, "switchyard."), servers.database.clone());
-        let started = Self::start_on_database(&[], ROLES.len(), by, database).await;
+        let processes = (ROLES.len(), Vec::new());
+        let started = Self::start_on_database(&[], processes, by, database).await;
         started.expect("the servers run")
+    }
+    /// Each on a host of its own, in the order of [`Process::hosts_needed`], with topics of its own.
+    pub async fn start_several_at(hosts: Vec<Host>, servers: &Servers) -> Self {
+        let by = by(&servers.brokers, &format!("{}.", crate::api::key()));
+        let (processes, database) = ((ROLES.len(), hosts), servers.database.clone());
+        let started = Self::start_on_database(&[], processes, by, database).await;
+        started.expect("the servers run")
+    }
+    /// Names of the hosts for all processes: what each runs, with a number from the second on.
+    pub fn hosts_needed() -> Vec<String> {
+        let name = |(number, role): (usize, &&str)| {
+            let before = ROLES[..number].iter().filter(|one| *one == role).count();
+            if before == 0 { (*role).to_owned() } else { format!("{role}-{}", before + 1) }
+        };
+        ROLES.iter().enumerate().map(name).collect()
     }
     async fn start_on_database(
         extra: &[&str],
-        processes: usize,
+        (processes, hosts): (usize, Vec<Host>),
         carried: Vec<String>,
         url: String,
     ) -> Option<Self> {
@@ -154,10 +180,13 @@ impl Process {
             let log_in = |role: &&str| format!("ALTER ROLE {} LOGIN", database_role(&own, role));
             execute(url, ROLES.iter().map(log_in).collect()).await;
         }
-        let addresses = (0..processes).map(|_| free_address()).collect();
+        let addresses = match &hosts[..] {
+            [] => (0..processes).map(|_| free_address()).collect(),
+            hosts => hosts.iter().map(|host| format!("{}:8080", host.address)).collect(),
+        };
         let extra = extra.iter().map(|flag| (*flag).to_owned()).collect();
         let (children, database) = (Vec::new(), Some(own));
-        let mut process = Self { children, directory, addresses, extra, database, carried };
+        let mut process = Self { children, directory, addresses, hosts, extra, database, carried };
         process.again().await;
         Some(process)
     }
@@ -201,7 +230,10 @@ impl Process {
             let path = self.directory.path().join(name);
             std::fs::File::options().append(true).create(true).open(path).expect("a log file")
         };
-        let mut command = Command::new(binary());
+        let mut command = match self.hosts.get(number) {
+            Some(host) => host.command(binary()),
+            None => Command::new(binary()),
+        };
         match &self.database {
             Some(url) if self.addresses.len() > 1 => {
                 let key = self.directory.path().join("peer.key");
@@ -234,6 +266,16 @@ impl Process {
         let child = &mut self.children[number];
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
+        self.children[number] = self.spawn(number);
+    }
+    /// SIGTERM of one process of several, and how it ended.
+    pub fn stop_one(&mut self, number: usize) -> std::process::ExitStatus {
+        let child = &mut self.children[number];
+        signal(child.id(), "TERM");
+        child.wait().expect("it ends")
+    }
+    /// Starts one again that has ended.
+    pub fn start_one(&mut self, number: usize) {
         self.children[number] = self.spawn(number);
     }
     /// Starts again what dies of a segmentation fault, as whoever watches over the processes of an
@@ -353,6 +395,10 @@ impl Process {
         let (code, out, errors) = self.command(&["verify", flag, place]);
         assert_eq!(code, 0, "{out}{errors}");
     }
+    /// Runs a command of the binary that needs no data; exit code, stdout, stderr.
+    pub fn binary_says(arguments: &[&str]) -> (i32, String, String) {
+        run(arguments, Path::new("."))
+    }
     /// Runs a command of the binary; exit code, stdout, stderr.
     pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
         run(arguments, self.directory.path())
@@ -388,10 +434,11 @@ fn by_test_brokers() -> Option<Vec<String>> {
     Some(by(&brokers?, &format!("{}.", crate::api::key())))
 }
 
-/// The flags that have events carried by Kafka.
+/// The flags that have events carried by Kafka; one broker has no other to copy to.
 fn by(brokers: &str, prefix: &str) -> Vec<String> {
-    let flags = ["--kafka", brokers, "--kafka-prefix", prefix, "--dev"];
-    flags.iter().map(|flag| (*flag).to_owned()).collect()
+    let flags = ["--kafka", brokers, "--kafka-prefix", prefix];
+    let alone = (!brokers.contains(',')).then_some("--dev");
+    flags.iter().chain(&alone).map(|flag| (*flag).to_owned()).collect()
 }
 
 /// The schema that the URL of a process's database names.
