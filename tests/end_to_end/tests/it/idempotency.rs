@@ -45,6 +45,7 @@ async fn sixty_four_at_once_make_one_each_for_a_thousand_keys(process: Process) 
     let api = process.api();
     let body = Api::transfer_body(api.wallet(), api.method(0, "moov-wallet"), 1);
     let had = api.balance(api.account()).await;
+    let mut made = BTreeSet::new();
     for _ in 0..50 {
         let mut all = Vec::new();
         for _ in 0..20 {
@@ -72,6 +73,12 @@ async fn sixty_four_at_once_make_one_each_for_a_thousand_keys(process: Process) 
         }
         assert!(ids.values().all(|ids| ids.len() == 1), "{ids:?}");
         assert_eq!(ids.len(), 20);
+        made.extend(ids.into_values().flatten());
+    }
+    assert_eq!(made.len(), 1_000);
+    // An answer says that it is durable; the ledger of another process may still have to hear of it.
+    for id in &made {
+        assert_eq!(api.settled(id).await["status"], "completed");
     }
     assert_eq!(api.balance(api.account()).await, had - 1_000);
 }
