@@ -213,7 +213,19 @@ fn say(what: &str) {
 
 #[tokio::main]
 async fn main() {
-    let Arguments { mut cases, times, between, json } = Arguments::parse();
+    let arguments = Arguments::parse();
+    // The first process of a namespace is not ended by a signal that it does not wait for.
+    tokio::select! {
+        () = run(arguments) => {}
+        _ = tokio::signal::ctrl_c() => {
+            eprintln!("interrupted: nothing is left running");
+            std::process::exit(130);
+        }
+    }
+}
+
+/// Each case as often as it is asked for; a panic where something was lost or doubled.
+async fn run(Arguments { mut cases, times, between, json }: Arguments) {
     if cases.is_empty() {
         cases = Case::value_variants().to_vec();
     }
