@@ -86,8 +86,9 @@ impl Counterparties {
         let ach_key = ach::ClientKey::load_or_create(&data.join(ACH_KEY)).context("the ACH key")?;
         // Rails in other processes know where it was.
         let before = Addresses::read(data);
-        let port = |before: Option<SocketAddr>| before.map_or(0, |before| before.port());
-        let listen = |before| SocketAddr::new(at, port(before));
+        let listen = |before: Option<SocketAddr>| {
+            SocketAddr::new(at, before.map_or(0, |before| before.port()))
+        };
         let mut ach_host_seed = [0; 32];
         runtime::Ids::system(0).secret(&mut ach_host_seed);
         let config = sandbox::Config {

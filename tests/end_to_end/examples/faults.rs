@@ -1,14 +1,12 @@
 //! What `scripts/faults` runs: the platform on hosts of its own, with three brokers, under load, while
 //! brokers die, disks are lost, lines are cut, and processes come and go.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use end_to_end::{Host, Load, Process, Servers, network};
+use end_to_end::{Host, Load, Process, Servers, network, run};
 use serde_json::{Value, json};
 
-/// Clients that wait so long before each transfer make 100 a second in all.
-const PAUSE: Duration = Duration::from_millis(140);
 /// Between a fault's end and the next.
 const BETWEEN: Duration = Duration::from_secs(1);
 /// Lines are cut for so long in turn: shorter and longer than what waits for an answer.
@@ -21,8 +19,6 @@ const FLAP: Duration = Duration::from_millis(200);
 const BROKER_GONE: Duration = Duration::from_secs(12);
 /// A process is gone for so long: longer than its part is held for it.
 const PROCESS_GONE: Duration = Duration::from_secs(6);
-/// After the last fault everything is final within.
-const DRAINED_WITHIN: Duration = Duration::from_secs(60);
 const BROKERS: usize = 3;
 
 /// Breaks a platform of thirteen processes, each on a host of its own, under 100 transfers a second of
@@ -87,7 +83,7 @@ struct Outcome {
 /// The pairs of hosts that talk: by the declared edges, and each process with the database and the
 /// brokers, the gateway with each process, the brokers with each other.
 fn pairs(hosts: &[Host], database: &Host, brokers: &[Host]) -> Vec<(Host, Host)> {
-    let (code, edges, _) = Process::binary_says(&["topology", "--format", "json"]);
+    let (code, edges, _) = run(&["topology", "--format", "json"], Path::new("."));
     assert_eq!(code, 0, "the topology is known");
     let edges: Value = serde_json::from_str(&edges).expect("it is JSON");
     let of = |role: &str| {
@@ -191,9 +187,9 @@ impl Field {
     }
     /// Everything of it under load, and what clients were told against what there is.
     async fn play(mut self, case: Case) -> Outcome {
-        let mut load = Load::start_at(&self.process, PAUSE).await;
+        let mut load = Load::start_steady(&self.process).await;
         let faults = self.suffer(case).await;
-        let drained = load.drained(DRAINED_WITHIN).await;
+        let drained = load.drained().await;
         self.process.is_ready().await;
         let transfers = load.audit().await;
         self.process.verify();
@@ -216,7 +212,7 @@ async fn main() {
     let arguments = Arguments::parse();
     // The first process of a namespace is not ended by a signal that it does not wait for.
     tokio::select! {
-        () = run(arguments) => {}
+        () = play_all(arguments) => {}
         _ = tokio::signal::ctrl_c() => {
             eprintln!("interrupted: nothing is left running");
             std::process::exit(130);
@@ -225,7 +221,7 @@ async fn main() {
 }
 
 /// Each case as often as it is asked for; a panic where something was lost or doubled.
-async fn run(Arguments { mut cases, times, between, json }: Arguments) {
+async fn play_all(Arguments { mut cases, times, between, json }: Arguments) {
     if cases.is_empty() {
         cases = Case::value_variants().to_vec();
     }

@@ -15,6 +15,6 @@ pub use backup::Backup;
 pub use canaries::{Canaries, Found, distinct};
 pub use load::Load;
 pub use network::{Host, network};
-pub use process::{Process, binary};
+pub use process::{Process, binary, run};
 pub use servers::Servers;
 pub use traced::Traced;

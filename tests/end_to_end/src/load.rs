@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    api::{Api, key},
+    api::{Api, Reply, key},
     process::Process,
 };
 
@@ -31,6 +31,11 @@ const KINDS: [&str; 7] = [
 const BRINGS: [&str; 2] = ["ach-debit-fund", "card-payment"];
 /// Now and then a bank returns an entry for want of money: then it failed, and is not paid.
 const RETURNED: i64 = 77_9901;
+
+/// Clients that wait so long before each transfer make 100 a second in all.
+const PAUSE: Duration = Duration::from_millis(140);
+/// Once the load ends everything is final within.
+const DRAINED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What clients were told: key to transfer, its kind, and the amount.
 #[derive(Default)]
@@ -121,6 +126,15 @@ async fn paid(api: &Api) -> BTreeMap<String, i64> {
     paid
 }
 
+/// The transfers of an answer, a line each; the answer itself where it is no list.
+fn listed(found: &Reply) -> String {
+    if found.status != 200 {
+        return format!("{found:?}");
+    }
+    let line = |one: &Value| format!("\n{} {}", one["transferID"], one["createdOn"]);
+    found.json().as_array().into_iter().flatten().map(line).collect()
+}
+
 /// Clients of every kind at work until they are told to stop.
 pub struct Load {
     api: Api,
@@ -134,8 +148,12 @@ impl Load {
     pub async fn start(process: &Process) -> Self {
         Self::start_at(process, Duration::ZERO).await
     }
-    /// The same with a pause of each client before each transfer.
-    pub async fn start_at(process: &Process, pause: Duration) -> Self {
+    /// 100 transfers a second in all.
+    pub async fn start_steady(process: &Process) -> Self {
+        Self::start_at(process, PAUSE).await
+    }
+    /// With a pause of each client before each transfer.
+    async fn start_at(process: &Process, pause: Duration) -> Self {
         let api = process.api();
         let had = api.balance(api.account()).await;
         let told = Arc::new(Mutex::new(Told::default()));
@@ -148,8 +166,9 @@ impl Load {
         let clients = clients.collect();
         Self { api, had, told, stop, clients }
     }
-    /// Ends the clients, and waits until no transfer is on its way; how long that took.
-    pub async fn drained(&mut self, most: Duration) -> Duration {
+    /// Ends the clients, and waits until no transfer is on its way, a minute at most; how long that
+    /// took.
+    pub async fn drained(&mut self) -> Duration {
         let begun = tokio::time::Instant::now();
         self.stop.store(true, Ordering::Relaxed);
         for client in self.clients.drain(..) {
@@ -161,18 +180,11 @@ impl Load {
             loop {
                 let found = self.api.get(&path).await;
                 // A gateway may still find out that a connection is gone.
-                let left =
-                    (found.status == 200).then(|| found.json().as_array().cloned()).flatten();
-                if left.as_ref().is_some_and(Vec::is_empty) {
+                if found.status == 200 && found.json().as_array().is_some_and(Vec::is_empty) {
                     break;
                 }
-                let created = |one: &Value| format!("{} {}\n", one["transferID"], one["createdOn"]);
-                let left = left.map(|left| left.iter().map(created).collect::<String>());
-                assert!(
-                    begun.elapsed() < most,
-                    "{status} after {most:?} ({}):\n{left:?}",
-                    found.status
-                );
+                let late = begun.elapsed() >= DRAINED_WITHIN;
+                assert!(!late, "{status} after {DRAINED_WITHIN:?}: {}", listed(&found));
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }

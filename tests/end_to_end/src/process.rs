@@ -123,31 +123,26 @@ impl Process {
     }
     /// `serve` of every role in processes of their own, on a fresh schema of PostgreSQL.
     pub async fn start_several() -> Option<Self> {
-        Self::start_on_database(&[], (ROLES.len(), Vec::new()), Vec::new(), test_database()?).await
+        Self::start_several_by(Vec::new(), Vec::new(), test_database()?).await
     }
     /// The same, with events carried by Kafka in topics of its own.
     pub async fn start_several_by_kafka() -> Option<Self> {
-        Self::start_on_database(
-            &[],
-            (ROLES.len(), Vec::new()),
-            by_test_brokers()?,
-            test_database()?,
-        )
-        .await
+        Self::start_several_by(Vec::new(), by_test_brokers()?, test_database()?).await
     }
     /// The same on servers of the case's own, where topics have the names that they have by default.
     pub async fn start_several_on(servers: &Servers) -> Self {
         let (by, database) = (by(&servers.brokers, "switchyard."), servers.database.clone());
-        let processes = (ROLES.len(), Vec::new());
-        let started = Self::start_on_database(&[], processes, by, database).await;
-        started.expect("the servers run")
+        Self::start_several_by(Vec::new(), by, database).await.expect("the servers run")
     }
     /// Each on a host of its own, in the order of [`Process::hosts_needed`], with topics of its own.
     pub async fn start_several_at(hosts: Vec<Host>, servers: &Servers) -> Self {
         let by = by(&servers.brokers, &format!("{}.", crate::api::key()));
-        let (processes, database) = ((ROLES.len(), hosts), servers.database.clone());
-        let started = Self::start_on_database(&[], processes, by, database).await;
+        let started = Self::start_several_by(hosts, by, servers.database.clone()).await;
         started.expect("the servers run")
+    }
+    /// On these hosts, or on this machine where there are none, with events carried so.
+    async fn start_several_by(hosts: Vec<Host>, carried: Vec<String>, url: String) -> Option<Self> {
+        Self::start_on_database(&[], (ROLES.len(), hosts), carried, url).await
     }
     /// Names of the hosts for all processes: what each runs, with a number from the second on.
     pub fn hosts_needed() -> Vec<String> {
@@ -266,7 +261,7 @@ impl Process {
         let child = &mut self.children[number];
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
-        self.children[number] = self.spawn(number);
+        self.start_one(number);
     }
     /// SIGTERM of one process of several, and how it ended.
     pub fn stop_one(&mut self, number: usize) -> std::process::ExitStatus {
@@ -289,7 +284,7 @@ impl Process {
                 let signal = std::os::unix::process::ExitStatusExt::signal(&ended);
                 assert_eq!(signal, Some(11), "{role} ended: {ended}\n{}", self.log());
                 eprintln!("\n!!! {role} died of a segmentation fault, and is started again !!!\n");
-                self.children[number] = self.spawn(number);
+                self.start_one(number);
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -395,10 +390,6 @@ impl Process {
         let (code, out, errors) = self.command(&["verify", flag, place]);
         assert_eq!(code, 0, "{out}{errors}");
     }
-    /// Runs a command of the binary that needs no data; exit code, stdout, stderr.
-    pub fn binary_says(arguments: &[&str]) -> (i32, String, String) {
-        run(arguments, Path::new("."))
-    }
     /// Runs a command of the binary; exit code, stdout, stderr.
     pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
         run(arguments, self.directory.path())
@@ -488,8 +479,8 @@ fn print_rows(url: String) -> (String, PathBuf) {
     all.expect("all tables can be read")
 }
 
-/// Runs the binary in a directory.
-pub(crate) fn run(arguments: &[&str], directory: &Path) -> (i32, String, String) {
+/// Runs the binary in a directory; exit code, stdout, stderr.
+pub fn run(arguments: &[&str], directory: &Path) -> (i32, String, String) {
     let output = Command::new(binary())
         .args(arguments)
         .current_dir(directory)

@@ -44,14 +44,10 @@ async fn the_death_of_each_process_loses_and_doubles_nothing() {
     assert!(process.stop().success());
 }
 
-/// Clients that wait so long before each transfer make 100 a second in all.
-const PAUSE: Duration = Duration::from_millis(140);
 /// How far apart faults are.
 const BETWEEN: Duration = Duration::from_secs(3);
 /// Longer than a process takes part without being heard of.
 const ASLEEP: Duration = Duration::from_secs(7);
-/// After the last fault everything is final within.
-const DRAINED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Under one load: kill -9 of every role in turn, the broker gone and back, a crash of the database,
 /// processes asleep past their part and their lease, a topic deleted.
@@ -60,7 +56,7 @@ async fn rolling_faults_by_kafka_lose_and_double_nothing() {
     let _alone = crate::MACHINE.lock().await;
     let Some(servers) = Servers::start() else { return };
     let mut process = Process::start_several_on(&servers).await;
-    let mut load = Load::start_at(&process, PAUSE).await;
+    let mut load = Load::start_steady(&process).await;
     for number in 0..process.roles().len() {
         tokio::time::sleep(BETWEEN).await;
         process.kill_one(number).await;
@@ -82,7 +78,7 @@ async fn rolling_faults_by_kafka_lose_and_double_nothing() {
     servers.delete_topic("switchyard.ledger");
     let drained = tokio::select! {
         biased;
-        drained = load.drained(DRAINED_WITHIN) => drained,
+        drained = load.drained() => drained,
         () = process.is_watched() => unreachable!("it never ends"),
     };
     process.is_ready().await;
