@@ -82,6 +82,8 @@ pub trait Reader: Send {
     fn poll(&mut self, most: Duration) -> Result<Vec<Arrived>, BrokerError>;
     /// Takes nothing more of a topic until told to go on.
     fn pause(&mut self, topic: &'static str, paused: bool) -> Result<(), BrokerError>;
+    /// Goes on from where it is with new connections: those that it has bring nothing any more.
+    fn renew(&mut self);
     /// Notes how far the consumer is in partitions, for those who draw its lag; nothing depends on
     /// it.
     fn note(&mut self, topic: &'static str, offsets: &[(u32, i64)]);

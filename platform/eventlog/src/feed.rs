@@ -20,6 +20,10 @@ use crate::{
 const FULL: usize = 10_000;
 const ROOM: usize = 5_000;
 
+/// So many looks at the end of the stream find a shard behind that has not moved: then its reader
+/// brings nothing any more.
+const STILL_MOST: u32 = 3;
+
 /// One shard as far as it has come in.
 #[derive(Default)]
 struct Lane {
@@ -31,6 +35,10 @@ struct Lane {
     events: VecDeque<(Arc<Stored>, i64)>,
     /// A later number came where the next one is due, and whether that one was asked for.
     gap: Option<bool>,
+    /// The last number that had come in at the last look, and how many looks found it so although
+    /// there were later ones.
+    seen: i64,
+    still: u32,
     /// Where the reader has to begin, if it has not yet.
     begin: Option<i64>,
     /// Events of another life of the database came.
@@ -43,6 +51,8 @@ struct Inner {
     waiting: usize,
     /// What the reader reads has to change.
     moved: bool,
+    /// A shard stands still although there is more.
+    stalled: bool,
     /// Up to where the consumer is durably, as the broker counts.
     offsets: Vec<(u32, i64)>,
 }
@@ -196,6 +206,38 @@ impl Feed {
             (shard, lane.last + 1)
         };
         due.map(named).collect()
+    }
+    /// How many shards the topic has.
+    pub fn shards(&self) -> u32 {
+        u32::try_from(self.inner.lock().lanes.len()).unwrap_or(u32::MAX)
+    }
+    /// Looks where the stream ends by what the database says. A reader whose client does not go on in
+    /// a partition brings no error and leaves no gap: it shows by a shard that is behind, and has not
+    /// moved for some looks. To be called every ten seconds or so.
+    pub fn look(&self, end: &Cursor) {
+        let mut inner = self.inner.lock();
+        let paused = inner.waiting >= ROOM;
+        let mut stalled = None;
+        for (shard, (lane, end)) in inner.lanes.iter_mut().zip(&end.sequences).enumerate() {
+            // A gap has its own remedy.
+            let waits = lane.open && !paused && lane.gap.is_none() && lane.last < *end;
+            let still = waits && lane.seen == lane.last;
+            lane.still = if still { lane.still + 1 } else { 0 };
+            lane.seen = lane.last;
+            if lane.still >= STILL_MOST {
+                lane.still = 0;
+                stalled = Some((shard, lane.last, *end));
+            }
+        }
+        if let Some((shard, last, end)) = stalled {
+            let topic = self.topic;
+            tracing::warn!(topic, shard, last, end, "nothing comes: the reader begins anew");
+            inner.stalled = true;
+        }
+    }
+    /// Whether the reader has to begin anew; once.
+    pub fn has_stalled(&self) -> bool {
+        std::mem::take(&mut self.inner.lock().stalled)
     }
     /// Whether the reader has to pause, or to go on.
     pub fn pauses(&self, paused: bool) -> bool {

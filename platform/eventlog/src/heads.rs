@@ -38,6 +38,13 @@ pub(crate) struct Heads {
     durably: BTreeSet<&'static str>,
 }
 
+/// Where each stream ends, by the last commit.
+pub fn ends(tx: &mut Tx<'_>, shards: u32) -> store::Result<Vec<(String, Cursor)>> {
+    tx.query(&ALL, &[], |row| {
+        Ok((row.text(0)?.to_string(), Cursor::from_row(0, row.blob(1)?, shards)))
+    })
+}
+
 impl Heads {
     pub fn committed(&mut self) {
         self.durably.clone_from(&self.stamped);

@@ -21,6 +21,7 @@ mod verify;
 
 pub use cursor::Cursor;
 pub use feed::Feed;
+pub use heads::ends;
 pub use lives::{Lives, restored};
 pub use log::{Log, NewEvent, Numbered, Stored};
 pub use members::{Member, clock_offset, join, leave, members, move_clock, process_number};

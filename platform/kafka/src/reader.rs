@@ -34,7 +34,7 @@ pub(crate) struct Partitions {
     paused: BTreeSet<&'static str>,
     /// What is to be read was not said yet.
     unsaid: bool,
-    /// A topic was gone: what this client knows of it is of no more use.
+    /// A topic was gone, or nothing comes: what this client knows is of no more use.
     lost: bool,
     /// Clients of before that are not closed yet.
     closing: Vec<JoinHandle<()>>,
@@ -192,6 +192,9 @@ impl Reader for Partitions {
         let list = self.parts(|of| of == topic)?;
         let done = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
         done.map_err(failed)
+    }
+    fn renew(&mut self) {
+        self.lost = true;
     }
     fn note(&mut self, topic: &'static str, offsets: &[(u32, i64)]) {
         if offsets.is_empty() {

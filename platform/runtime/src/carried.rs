@@ -12,7 +12,7 @@ use std::{
 };
 
 use eventlog::{
-    Feed, Log, Relay, Turn,
+    Cursor, Feed, Log, Relay, Turn,
     broker::{Broker, BrokerError, Reader},
     envelope::Wants,
 };
@@ -83,6 +83,17 @@ impl Carried {
             gaps.map(move |(shard, number)| (consumer, topic, shard, number))
         };
         feeds.iter().flat_map(of).collect()
+    }
+    /// S, where something is read here.
+    pub fn shards(&self) -> Option<u32> {
+        self.feeds.lock().first().map(|(_, feed)| feed.shards())
+    }
+    /// Has each feed look where its stream ends.
+    pub fn look(&self, ends: &[(String, Cursor)]) {
+        for (_, feed) in self.feeds.lock().iter() {
+            let end = ends.iter().find(|(topic, _)| topic == feed.topic());
+            end.into_iter().for_each(|(_, end)| feed.look(end));
+        }
     }
     /// What is wrong with the broker, if something is; `None` without one.
     pub fn state(&self) -> Option<String> {
@@ -247,6 +258,10 @@ fn reads_once(
         let parts: Vec<_> = feeds.iter().flat_map(|feed| feed.parts()).collect();
         paused.clear();
         reader.assign(&parts)?;
+    }
+    // Each says so once.
+    if feeds.iter().filter(|feed| feed.has_stalled()).count() > 0 {
+        reader.renew();
     }
     for feed in feeds {
         let (topic, is_paused) = (feed.topic(), paused.contains(feed.topic()));

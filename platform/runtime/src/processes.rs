@@ -32,7 +32,7 @@ const MEMBERS: &str = "members";
 /// How often a part is renewed, and how long it holds.
 const RENEW: Duration = Duration::from_secs(1);
 const HOLDS_MILLIS: i64 = 5_000;
-/// Renewals after which events that are missing are asked for again.
+/// Renewals after which events that are missing are asked for again, and readers looked at.
 const ASK_AGAIN: u32 = 10;
 /// How long a failing database is left alone.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -190,7 +190,10 @@ impl Part {
         for (consumer, topic, shard, number) in self.others.carried.gaps(again) {
             eventlog::ask(&mut tx, (consumer, topic), (shard, number))?;
         }
+        let shards = self.others.carried.shards().filter(|_| again);
+        let ends = shards.map(|shards| eventlog::ends(&mut tx, shards)).transpose()?;
         tx.commit()?;
+        self.others.carried.look(&ends.unwrap_or_default());
         if offset > self.clock.offset_micros() {
             self.clock.advance_to_offset(offset);
         }

@@ -406,3 +406,27 @@ fn an_unreachable_broker_is_an_error_that_ends() {
     let turn = carrier.turn(&*way.broker);
     assert!(matches!(turn, Err(RelayError::Broker(_))), "{turn:?}");
 }
+
+#[test]
+fn a_reader_that_brings_nothing_is_noticed_and_another_goes_on() {
+    on_both(|way| {
+        let shards = way.bed.shards;
+        let (_, mut consumer) = way.has_three_of_five();
+        // It does not read: no error, no gap.
+        let look = |consumer: &mut Consumer| {
+            let mut tx = consumer.open.writer.begin().unwrap();
+            let ends = eventlog::ends(&mut tx, shards).unwrap();
+            tx.rollback().unwrap();
+            let (_, end) = ends.iter().find(|(topic, _)| topic == TOPIC).unwrap();
+            assert_eq!(end.sequences, vec![5; shards as usize]);
+            consumer.feed.look(end);
+            consumer.feed.has_stalled()
+        };
+        let noticed = (0..10).position(|_| look(&mut consumer));
+        assert_eq!(noticed, Some(3), "the first look knows nothing, three find it still");
+        consumer.reader.renew();
+        consumer.gets(5 * shards as usize);
+        assert_same(&consumer.got, &way.all(), shards);
+        assert!((0..10).all(|_| !look(&mut consumer)), "it has all there is");
+    });
+}

@@ -149,5 +149,6 @@ impl Reader for Reads {
     fn pause(&mut self, _: &'static str, _: bool) -> Result<(), BrokerError> {
         Ok(())
     }
+    fn renew(&mut self) {}
     fn note(&mut self, _: &'static str, _: &[(u32, i64)]) {}
 }
