@@ -2,9 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    mem,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use eventlog::broker::{Arrived, BrokerError, Part, Reader};
@@ -21,10 +20,15 @@ use crate::{Settings, client, failed};
 const RECORDS_MOST: usize = 2_000;
 /// Clients that are being closed at most.
 const CLOSING_MOST: usize = 4;
+/// How long one that is dropped waits for its client: positions are in the database, so nothing
+/// depends on it.
+const CLOSE_WAITS: Duration = Duration::from_secs(2);
+const OPEN: &str = "a client until the reader is dropped";
 
 /// A reader of topics.
 pub(crate) struct Partitions {
-    consumer: BaseConsumer,
+    /// There until this is dropped.
+    consumer: Option<BaseConsumer>,
     config: ClientConfig,
     prefix: String,
     topics: Vec<&'static str>,
@@ -56,7 +60,7 @@ impl Partitions {
             .set("fetch.wait.max.ms", "500")
             .set("fetch.error.backoff.ms", "100")
             .set("queued.max.messages.kbytes", "16384");
-        let consumer = config.create().map_err(failed)?;
+        let consumer = Some(config.create().map_err(failed)?);
         let (prefix, topics) = (settings.prefix.clone(), topics.to_vec());
         Ok(Self {
             consumer,
@@ -88,33 +92,49 @@ impl Partitions {
             self.lost = false;
         }
         let list = self.list(self.at.iter().map(|((topic, shard), at)| (*topic, *shard, *at)))?;
-        self.consumer.assign(&list).map_err(failed)?;
+        self.consumer().assign(&list).map_err(failed)?;
         let paused = self.parts(|topic| self.paused.contains(topic))?;
-        self.consumer.pause(&paused).map_err(failed)?;
+        self.consumer().pause(&paused).map_err(failed)?;
         self.unsaid = false;
         Ok(())
     }
     /// Another client asks the brokers at once where the partitions are now.
     ///
-    /// The old one is closed elsewhere: that waits, with no end of its own, for answers that a
-    /// topic which is gone may never give. Where many still wait, the present client goes on: it
-    /// asks by itself, in its own time.
+    /// Where many of before are not closed yet, the present client goes on: it asks by itself, in its
+    /// own time.
     fn begin_anew(&mut self) -> Result<(), BrokerError> {
         self.closing.retain(|thread| !thread.is_finished());
         if self.closing.len() >= CLOSING_MOST {
             return Ok(());
         }
-        let old = mem::replace(&mut self.consumer, self.config.create().map_err(failed)?);
-        let thread = thread::Builder::new().name("closes a reader".to_owned());
-        let thread =
-            thread.spawn(move || drop(old)).map_err(|error| BrokerError(error.to_string()))?;
-        self.closing.push(thread);
+        let old = self.consumer.replace(self.config.create().map_err(failed)?);
+        self.closing.push(close(old)?);
         Ok(())
+    }
+    fn consumer(&self) -> &BaseConsumer {
+        self.consumer.as_ref().expect(OPEN)
     }
     /// What is read of some topics.
     fn parts(&self, of: impl Fn(&str) -> bool) -> Result<TopicPartitionList, BrokerError> {
         let parts = self.at.keys().filter(|(topic, _)| of(topic));
         self.list(parts.map(|(topic, shard)| (*topic, *shard, 0)))
+    }
+}
+
+/// Closes a client elsewhere: that waits, with no end of its own, for answers that a topic which is
+/// gone may never give.
+fn close(client: Option<BaseConsumer>) -> Result<JoinHandle<()>, BrokerError> {
+    let thread = thread::Builder::new().name("closes a reader".to_owned());
+    thread.spawn(move || drop(client)).map_err(|error| BrokerError(error.to_string()))
+}
+
+impl Drop for Partitions {
+    fn drop(&mut self) {
+        let Ok(closing) = close(self.consumer.take()) else { return };
+        let until = Instant::now() + CLOSE_WAITS;
+        while !closing.is_finished() && Instant::now() < until {
+            thread::park_timeout(Duration::from_millis(5));
+        }
     }
 }
 
@@ -141,7 +161,7 @@ impl Reader for Partitions {
     fn assign(&mut self, parts: &[Part]) -> Result<(), BrokerError> {
         // A partition that is paused stays so, also where it is given away and comes back.
         let all = self.parts(|_| true)?;
-        self.consumer.resume(&all).map_err(failed)?;
+        self.consumer().resume(&all).map_err(failed)?;
         self.paused.clear();
         self.unsaid = true;
         let at = |part: &Part| {
@@ -159,7 +179,8 @@ impl Reader for Partitions {
         let mut all = Vec::new();
         let mut wait = most;
         while all.len() < RECORDS_MOST {
-            let Some(polled) = self.consumer.poll(wait) else { break };
+            let consumer = self.consumer.as_ref().expect(OPEN);
+            let Some(polled) = consumer.poll(wait) else { break };
             wait = Duration::ZERO;
             match polled {
                 Ok(message) => all.extend(arrived(&message, &self.prefix, &self.topics)),
@@ -190,7 +211,8 @@ impl Reader for Partitions {
             self.paused.remove(topic);
         }
         let list = self.parts(|of| of == topic)?;
-        let done = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
+        let done =
+            if paused { self.consumer().pause(&list) } else { self.consumer().resume(&list) };
         done.map_err(failed)
     }
     fn renew(&mut self) {
@@ -203,7 +225,7 @@ impl Reader for Partitions {
         let offsets = offsets.iter().map(|(shard, offset)| (topic, *shard, *offset));
         let noted = self
             .list(offsets)
-            .and_then(|list| self.consumer.commit(&list, CommitMode::Async).map_err(failed));
+            .and_then(|list| self.consumer().commit(&list, CommitMode::Async).map_err(failed));
         if let Err(error) = noted {
             tracing::debug!(error = &error as &dyn std::error::Error, "a lag is not drawn");
         }
