@@ -178,10 +178,10 @@ impl Link {
     }
     /// The lease covers writes until this moment; 0 where it is lost.
     pub fn cover(&self, until: u64) {
-        let before = self.lease_until.swap(until, Ordering::SeqCst);
-        if until == 0 || before == 0 {
-            self.send.notify_one();
-        }
+        self.lease_until.store(until, Ordering::SeqCst);
+        // The driver may rest for as long as there is no lease, also where it was this one that ran
+        // out.
+        self.send.notify_one();
     }
     /// Hands over a message; the caller holds a place for it, so that these are bounded.
     pub fn put(&self, outgoing: Outgoing) {

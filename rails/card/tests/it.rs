@@ -925,22 +925,35 @@ fn ten_thousand_with_answers_lost_late_and_doubled() {
     up.crash();
 }
 
-#[test]
-fn on_postgresql_the_same() {
+/// A world whose rail is on PostgreSQL, in a schema of this name.
+fn on_postgresql(schema: &str) -> Option<World> {
     let Ok(url) = std::env::var("SWITCHYARD_TEST_POSTGRES") else {
         println!("SKIPPED: card on PostgreSQL: SWITCHYARD_TEST_POSTGRES is not set");
-        return;
+        return None;
     };
     let mut world = World::new();
     let at = |url: &str| ::store::Location::Postgres(url.to_owned());
     let (store, mut writer) = ::store::Store::open(at(&url), ::store::Options::default()).unwrap();
+    // A service's tables are in a schema of their own, called after this one.
+    let old = format!(
+        "DO 'DECLARE one text; BEGIN FOR one IN SELECT nspname FROM pg_namespace \
+         WHERE starts_with(nspname, ''{schema}'') LOOP EXECUTE format(''DROP SCHEMA %I CASCADE'', one); \
+         END LOOP; END'"
+    );
     let mut tx = writer.begin().unwrap();
-    tx.execute(&::store::Sql::new("DROP SCHEMA IF EXISTS card_it CASCADE"), &[]).unwrap();
-    tx.execute(&::store::Sql::new("CREATE SCHEMA card_it"), &[]).unwrap();
+    for text in [old, format!("CREATE SCHEMA {schema}")] {
+        tx.execute(&Sql::new(text.leak()), &[]).unwrap();
+    }
     tx.commit().unwrap();
     drop((store, writer));
     let separator = if url.contains('?') { '&' } else { '?' };
-    world.location = at(&format!("{url}{separator}options=-c%20search_path%3Dcard_it"));
+    world.location = at(&format!("{url}{separator}options=-c%20search_path%3D{schema}"));
+    Some(world)
+}
+
+#[test]
+fn on_postgresql_the_same() {
+    let Some(world) = on_postgresql("card_it") else { return };
     let config = || Config { lease: Duration::from_secs(2), ..world.config() };
     let up = world.up_with(config());
     let rows = [
@@ -968,5 +981,33 @@ fn on_postgresql_the_same() {
     let up = world.up_with(config());
     assert_eq!(world.ended(lost, SOON).state, RailState::Rejected);
     world.agrees(lost);
+    up.crash();
+}
+
+/// Between the moment at which the lease ends and its renewal nothing may be written: the connection
+/// is closed, and made again once the lease covers it, though it is the same holder's.
+#[test]
+fn a_lease_that_ran_out_and_is_renewed_connects_again() {
+    let Some(world) = on_postgresql("card_lease_it") else { return };
+    let lease = Duration::from_secs(2);
+    // Echoes make the connection look at its lease.
+    let up =
+        world.up_with(Config { lease, echo_after: Duration::from_millis(100), ..world.config() });
+    let before = world.transfer();
+    up.reserve(before, 900);
+    assert_eq!(world.ended(before, SOON).state, RailState::Accepted);
+    let options = ::store::Options::default();
+    let (store, mut writer) = ::store::Store::open(world.location.clone(), options).unwrap();
+    let mut tx = writer.begin().unwrap();
+    let keep = Sql::new("UPDATE card_lease SET name = name");
+    assert_eq!(tx.execute(&keep, &[]).unwrap(), 1);
+    // The database stands still for longer than the lease holds.
+    std::thread::sleep(lease + lease / 4);
+    tx.rollback().unwrap();
+    drop((store, writer));
+    let after = world.transfer();
+    up.reserve(after, 900);
+    assert_eq!(world.ended(after, SOON).state, RailState::Accepted);
+    world.agrees(after);
     up.crash();
 }
