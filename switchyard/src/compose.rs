@@ -265,9 +265,11 @@ const COPIES: u16 = 3;
 
 /// The brokers that carry events, where there are any.
 pub fn broker(of: &cli::Kafka) -> Outcome<Option<Arc<dyn Broker>>> {
+    let security = of.security()?;
     let Some(brokers) = of.brokers.clone() else { return Ok(None) };
     let replication = if of.dev { 1 } else { COPIES };
-    let settings = kafka::Settings { brokers, prefix: of.prefix.clone(), replication };
+    let prefix = of.prefix.clone();
+    let settings = kafka::Settings { brokers, prefix, replication, security };
     Ok(Some(Arc::new(kafka::Kafka::new(settings).context("--kafka")?)))
 }
 

@@ -5,6 +5,7 @@
 //! written for lag graphs alone.
 
 mod reader;
+mod security;
 mod session;
 mod topics;
 
@@ -19,8 +20,13 @@ use rdkafka::{
     error::KafkaError,
 };
 
+pub use security::{Login, Mechanism, Security, Tls};
+
 /// How long metadata and topics are waited for.
 const ANSWER_MOST: Duration = Duration::from_secs(10);
+
+/// What a client says of its connections is heard out up to so many.
+const SAID_MOST: u32 = 64;
 
 /// How the brokers are reached, and what topics must be like.
 #[derive(Clone, Debug)]
@@ -31,23 +37,33 @@ pub struct Settings {
     pub prefix: String,
     /// Copies of each partition: 3, or 1 where nothing is to be survived (`--dev`).
     pub replication: u16,
+    pub security: Security,
 }
 
 /// A Kafka cluster.
 pub struct Kafka {
     settings: Settings,
     /// Asks for metadata and offsets; it reads nothing.
-    asks: BaseConsumer,
+    asks: BaseConsumer<security::Said>,
+    said: security::Said,
     /// Makes topics, and asks for their settings.
     admin: AdminClient<DefaultClientContext>,
 }
 
 impl Kafka {
-    /// Knows the cluster; connects when first needed.
+    /// Knows the cluster; connects when first needed. An error where this build cannot do what the
+    /// settings demand, or files that they name cannot be used.
     pub fn new(settings: Settings) -> Result<Self, BrokerError> {
-        let asks = client(&settings).create().map_err(failed)?;
-        let admin = client(&settings).create().map_err(failed)?;
-        Ok(Self { settings, asks, admin })
+        let said = security::Said::default();
+        let asks = client(&settings)?.create_with_context(said.clone()).map_err(failed)?;
+        let admin = client(&settings)?.create().map_err(failed)?;
+        Ok(Self { settings, asks, said, admin })
+    }
+    /// Why a question was not answered, with what the client said before.
+    fn unanswered(&self, error: &KafkaError) -> BrokerError {
+        // What it has to say waits until it is polled.
+        (0..SAID_MOST).for_each(|_| drop(self.asks.poll(Duration::ZERO)));
+        self.said.of(error)
     }
     fn name(&self, topic: &str) -> String {
         format!("{}{topic}", self.settings.prefix)
@@ -55,7 +71,7 @@ impl Kafka {
 }
 
 /// What all clients have in common.
-fn client(settings: &Settings) -> ClientConfig {
+fn client(settings: &Settings) -> Result<ClientConfig, BrokerError> {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &settings.brokers)
@@ -68,7 +84,8 @@ fn client(settings: &Settings) -> ClientConfig {
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "1000")
         .set("topic.metadata.refresh.fast.interval.ms", "100");
-    config
+    settings.security.set(&mut config)?;
+    Ok(config)
 }
 
 fn failed(error: KafkaError) -> BrokerError {
@@ -91,7 +108,7 @@ impl Broker for Kafka {
         let ends = |shard: u32| {
             let partition = i32::try_from(shard).expect("few shards");
             let ends = self.asks.fetch_watermarks(&name, partition, ANSWER_MOST);
-            ends.map(|(low, high)| Ends { low, high }).map_err(failed)
+            ends.map(|(low, high)| Ends { low, high }).map_err(|error| self.unanswered(&error))
         };
         (0..shards).map(ends).collect()
     }

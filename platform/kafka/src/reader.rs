@@ -50,7 +50,7 @@ impl Partitions {
         consumer: &str,
         topics: &[&'static str],
     ) -> Result<Self, BrokerError> {
-        let mut config = client(settings);
+        let mut config = client(settings)?;
         config
             .set("group.id", format!("{}{consumer}", settings.prefix))
             .set("enable.auto.commit", "false")

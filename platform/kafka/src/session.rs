@@ -92,7 +92,7 @@ impl Producer {
     pub fn new(settings: &Settings) -> Result<Self, BrokerError> {
         let context = Context::default();
         let deliveries = Arc::clone(&context.0);
-        let producer: BaseProducer<Context> = client(settings)
+        let producer: BaseProducer<Context> = client(settings)?
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("max.in.flight.requests.per.connection", "5")

@@ -13,7 +13,8 @@ const KEPT_MILLIS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Makes a topic that is missing: true where it was. Checks one that is there.
 pub(crate) fn ensure(of: &Kafka, name: &str, shards: u32) -> Result<bool, BrokerError> {
-    let metadata = of.asks.fetch_metadata(Some(name), ANSWER_MOST).map_err(failed)?;
+    let metadata = of.asks.fetch_metadata(Some(name), ANSWER_MOST);
+    let metadata = metadata.map_err(|error| of.unanswered(&error))?;
     let found = metadata.topics().iter().find(|topic| topic.name() == name);
     let Some(found) = found.filter(|topic| !topic.partitions().is_empty()) else {
         make(of, name, shards)?;

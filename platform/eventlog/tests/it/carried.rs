@@ -187,7 +187,12 @@ fn on_both(case: impl Fn(&mut Way)) {
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let prefix = format!("carried-{}-{number}.", std::process::id());
-        let settings = kafka::Settings { brokers, prefix, replication: 1 };
+        let settings = kafka::Settings {
+            brokers,
+            prefix,
+            replication: 1,
+            security: kafka::Security::default(),
+        };
         if let Some(mut way) = Way::new(shards, Arc::new(kafka::Kafka::new(settings).unwrap())) {
             case(&mut way);
         }
@@ -399,6 +404,7 @@ fn an_unreachable_broker_is_an_error_that_ends() {
         brokers: "127.0.0.1:9".to_owned(),
         prefix: "nowhere.".to_owned(),
         replication: 1,
+        security: kafka::Security::default(),
     };
     let Some(mut way) = Way::new(1, Arc::new(kafka::Kafka::new(settings).unwrap())) else { return };
     way.append(1);
