@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use eventlog::broker::{Arrived, BrokerError, Part, Reader};
@@ -20,9 +20,10 @@ use crate::{Settings, client, failed};
 const RECORDS_MOST: usize = 2_000;
 /// Clients that are being closed at most.
 const CLOSING_MOST: usize = 4;
-/// How long one that is dropped waits for its client: positions are in the database, so nothing
-/// depends on it.
-const CLOSE_WAITS: Duration = Duration::from_secs(2);
+/// One that is dropped waits for its client so many times so long, two seconds in all: positions are in
+/// the database, so nothing depends on it.
+const CLOSE_LOOKS: u32 = 400;
+const CLOSE_LOOK: Duration = Duration::from_millis(5);
 const OPEN: &str = "a client until the reader is dropped";
 
 /// A reader of topics.
@@ -131,9 +132,11 @@ fn close(client: Option<BaseConsumer>) -> Result<JoinHandle<()>, BrokerError> {
 impl Drop for Partitions {
     fn drop(&mut self) {
         let Ok(closing) = close(self.consumer.take()) else { return };
-        let until = Instant::now() + CLOSE_WAITS;
-        while !closing.is_finished() && Instant::now() < until {
-            thread::park_timeout(Duration::from_millis(5));
+        for _ in 0..CLOSE_LOOKS {
+            if closing.is_finished() {
+                return;
+            }
+            thread::park_timeout(CLOSE_LOOK);
         }
     }
 }
