@@ -129,11 +129,26 @@ impl Platform {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, store::Error> + Send + 'static,
     {
+        self.reads(move |store| store.read(read)).await
+    }
+    /// Reads by one statement, and no more: on PostgreSQL one way there and back in place of three.
+    pub async fn read_once<T, F>(&self, read: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, store::Error> + Send + 'static,
+    {
+        self.reads(move |store| store.read_once(read)).await
+    }
+    async fn reads<T, F>(&self, read: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Store) -> Result<T, store::Error> + Send + 'static,
+    {
         let result = match self.inner.store.engine() {
-            Engine::Sqlite => self.inner.store.read(read),
+            Engine::Sqlite => read(&self.inner.store),
             Engine::Postgres => {
                 let store = self.inner.store.clone();
-                match tokio::task::spawn_blocking(move || store.read(read)).await {
+                match tokio::task::spawn_blocking(move || read(&store)).await {
                     Ok(result) => result,
                     Err(_) => return Err(Refusal::new(Code::Internal, "a read broke off")),
                 }

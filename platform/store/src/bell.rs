@@ -2,7 +2,6 @@
 //!
 //! A notification is only a hint: who misses one looks by itself after a while.
 
-use crate::pg::Pg;
 use crate::store::{Location, Shared};
 use crate::tx::{Line, Tx};
 use crate::{Error, Result, Store};
@@ -13,16 +12,27 @@ use std::time::Duration;
 /// A connection of its own that waits for what others ring. It belongs to one thread.
 pub struct Bell {
     line: Line,
-    channel: &'static str,
+    /// `None`: it listens to nothing.
+    channel: Option<&'static str>,
     shared: Arc<Shared>,
 }
 
 impl Bell {
     /// Listens on a channel; `None` where there is one process by nature (SQLite).
     pub fn open(store: &Store, channel: &'static str) -> Result<Option<Bell>> {
+        Self::connect(store, Some(channel))
+    }
+
+    /// A connection of its own that listens to nothing, and whose commits do not wait for the disk:
+    /// for what may be lost with the server's last moments.
+    pub fn deaf(store: &Store) -> Result<Option<Bell>> {
+        Self::connect(store, None)
+    }
+
+    fn connect(store: &Store, channel: Option<&'static str>) -> Result<Option<Bell>> {
         let shared = store.shared_handle();
         let Location::Postgres(url) = shared.location() else { return Ok(None) };
-        let line = Line::Postgres(Box::new(listening(&shared, url, channel)?));
+        let line = line(&shared, url, channel)?;
         Ok(Some(Bell { line, channel, shared }))
     }
 
@@ -49,20 +59,38 @@ impl Bell {
 
     /// A short transaction on this connection.
     pub fn begin(&mut self) -> Result<Tx<'_>> {
+        self.mend()?;
+        Tx::begin(&mut self.line, &self.shared, false)
+    }
+
+    /// Statements on this connection of which each is a transaction of its own.
+    pub fn each(&mut self) -> Result<Tx<'_>> {
+        self.mend()?;
+        match &mut self.line {
+            Line::Postgres(pg) => Ok(Tx::each(pg, &self.shared, false, None)),
+            Line::Sqlite(_) => Err(Error::Other("there is one process by nature".into())),
+        }
+    }
+
+    fn mend(&mut self) -> Result<()> {
         let lost = matches!(&self.line, Line::Postgres(pg) if pg.is_closed());
         if let (true, Location::Postgres(url)) = (lost, self.shared.location()) {
-            self.line = Line::Postgres(Box::new(listening(&self.shared, url, self.channel)?));
+            self.line = line(&self.shared, url, self.channel)?;
         }
-        Tx::begin(&mut self.line, &self.shared, false)
+        Ok(())
     }
 }
 
-fn listening(shared: &Shared, url: &str, channel: &str) -> Result<Pg> {
-    if channel.is_empty() || !channel.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-    {
-        return Err(Error::Other(format!("{channel} is no name of a channel")));
-    }
+fn line(shared: &Shared, url: &str, channel: Option<&str>) -> Result<Line> {
     let mut pg = shared.connect(url, true)?;
-    pg.simple(&format!("LISTEN {channel}"))?;
-    Ok(pg)
+    match channel {
+        Some(name)
+            if name.is_empty() || name.bytes().any(|b| !b.is_ascii_lowercase() && b != b'_') =>
+        {
+            return Err(Error::Other(format!("{name} is no name of a channel")));
+        }
+        Some(name) => pg.simple(&format!("LISTEN {name}"))?,
+        None => pg.simple("SET synchronous_commit = off")?,
+    }
+    Ok(Line::Postgres(Box::new(pg)))
 }

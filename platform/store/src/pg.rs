@@ -84,6 +84,8 @@ impl Pg {
                 "SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '20s';
                  SET statement_timeout = '60s'",
             )?;
+        } else {
+            client.batch_execute("SET default_transaction_read_only = on")?;
         }
         let server = server(&mut client)?;
         let mut pg = Pg { client, prepared: Prepared::default(), server };

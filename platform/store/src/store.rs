@@ -259,6 +259,32 @@ impl Store {
         Ok(value)
     }
 
+    /// Reads by one statement, and no more. On PostgreSQL it is its own transaction, one way there and
+    /// back in place of three. Not on a tokio thread.
+    pub fn read_once<T>(&self, mut f: impl FnMut(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        if self.engine() == Engine::Sqlite {
+            return self.read(f);
+        }
+        match self.once(&mut f, false) {
+            // A connection that was lost while it was idle shows only now.
+            Err(e) if e.is_transient() => self.once(&mut f, true),
+            done => done,
+        }
+    }
+
+    fn once<T>(&self, f: &mut impl FnMut(&mut Tx<'_>) -> Result<T>, anew: bool) -> Result<T> {
+        let line = Some(self.0.take_reader()?);
+        let mut borrowed = Borrowed { shared: &self.0, line };
+        let line = borrowed.line.as_mut().expect("it is taken out only on drop");
+        if anew {
+            *line = self.0.connect_reader()?;
+        }
+        match line {
+            Line::Postgres(pg) => f(&mut Tx::each(pg, &self.0, true, Some(1))),
+            Line::Sqlite(_) => Err(Error::Other("another engine than the store's".into())),
+        }
+    }
+
     /// Which engine is below.
     pub fn engine(&self) -> Engine {
         match self.0.location {

@@ -15,6 +15,8 @@ pub struct Tx<'c> {
     epoch: Option<u64>,
     failed: bool,
     open: bool,
+    /// How many statements it may still make, where there is a limit.
+    left: Option<u32>,
 }
 
 enum Conn<'c> {
@@ -80,7 +82,18 @@ impl<'c> Tx<'c> {
             Line::Sqlite(conn) => Conn::Sqlite(conn),
             Line::Postgres(pg) => Conn::Postgres(pg),
         };
-        Ok(Tx { conn, shared, epoch, failed: false, open: true })
+        Ok(Tx { conn, shared, epoch, failed: false, open: true, left: None })
+    }
+
+    /// Statements of which each is a transaction of its own (PostgreSQL), so many at most.
+    pub(crate) fn each(
+        pg: &'c mut Pg,
+        shared: &'c Shared,
+        reader: bool,
+        left: Option<u32>,
+    ) -> Self {
+        let epoch = reader.then(|| shared.epochs.enter());
+        Tx { conn: Conn::Postgres(pg), shared, epoch, failed: false, open: false, left }
     }
 
     /// Which engine this runs on.
@@ -342,6 +355,10 @@ impl<'c> Tx<'c> {
     pub(crate) fn guarded<T>(&mut self, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.failed {
             return Err(Error::Aborted);
+        }
+        if let Some(left) = &mut self.left {
+            let next = left.checked_sub(1);
+            *left = next.ok_or_else(|| Error::Other("more than one statement in one".into()))?;
         }
         let result = f(self);
         self.failed = result.is_err();

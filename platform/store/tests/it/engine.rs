@@ -405,18 +405,44 @@ pub fn connection_lost(bed: &Bed) {
     assert_eq!(count(&mut tx), 0);
     drop(tx);
     // A reader's connection that died in the pool is not noticed by the reader.
-    let pid = store.read(|tx| tx.query_one(&me, &[], |row| row.int(0))).unwrap().unwrap();
-    let mut tx = writer.begin().unwrap();
-    tx.query(&kill, &[pid.into()], |_| Ok(())).unwrap();
-    drop(tx);
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    let mut dies = || {
+        let pid = store.read_once(|tx| tx.query_one(&me, &[], |row| row.int(0))).unwrap().unwrap();
+        let mut tx = writer.begin().unwrap();
+        tx.query(&kill, &[pid.into()], |_| Ok(())).unwrap();
+        drop(tx);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    };
+    dies();
     assert_eq!(store.read(|tx| Ok(count(tx))).unwrap(), 0);
+    dies();
+    let again = store.read_once(|tx| tx.query_one(&COUNT, &[], |row| row.int(0)));
+    assert_eq!(again.unwrap(), Some(0));
     for code in ["40001", "40P01"] {
         let raise = format!("DO 'BEGIN RAISE EXCEPTION USING ERRCODE = ''{code}''; END'");
         let sql = Sql::new(Box::leak(raise.into_boxed_str()));
         let error = writer.begin().unwrap().execute(&sql, &[]).unwrap_err();
         assert!(error.is_transient(), "{error}");
     }
+}
+
+#[test]
+fn postgres_one_statement_alone() {
+    let Some(bed) = Bed::new(Engine::Postgres) else { return };
+    let (store, mut writer) = bed.open();
+    let twice = store.read_once(|tx| Ok((count(tx), tx.query(&COUNT, &[], |row| row.int(0)))));
+    let (count, second) = twice.unwrap();
+    assert_eq!(count, 0);
+    assert!(second.is_err(), "it would see another state than the first: {second:?}");
+    let wrote = store.read_once(|tx| tx.insert_many(&INSERT, [&item(1)], values));
+    assert!(wrote.is_err(), "a reader wrote: {wrote:?}");
+    // What stands alone is durable without a commit, and takes nothing back.
+    let mut line = store::Bell::deaf(&store).unwrap().unwrap();
+    let mut each = line.each().unwrap();
+    each.insert_many(&INSERT, [&item(1)], values).unwrap();
+    assert!(each.insert_many(&INSERT, [&item(1)], values).is_err());
+    drop(each);
+    let mut tx = writer.begin().unwrap();
+    assert_eq!(self::count(&mut tx), 1);
 }
 
 static NEWEST: Select<1> =

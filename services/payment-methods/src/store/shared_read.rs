@@ -68,7 +68,7 @@ async fn answer_all(platform: &Platform, asked: Vec<Asked>) -> Result<(), Refusa
         asked.iter().flat_map(|asked| asked.ids.iter().copied()).collect();
     ids.sort_unstable();
     ids.dedup();
-    let found = platform.read(move |tx| load_methods(tx, &ids)).await?;
+    let found = platform.read_once(move |tx| load_methods(tx, &ids)).await?;
     let found: BTreeMap<PaymentMethodId, Method> =
         found.into_iter().map(|method| (method.id, method)).collect();
     for Asked { ids, answer } in asked {

@@ -112,12 +112,9 @@ impl Transfers {
         fingerprint: [u8; 16],
     ) -> Result<Option<CreatedTransfer>, Refusal> {
         let indexes = self.indexes.clone();
-        let found = platform
-            .read(move |tx| match indexes.known(tx, &[key_hash])?.pop().flatten() {
-                Some(transfer) => store::load(tx, transfer),
-                None => Ok(None),
-            })
-            .await?;
+        let known = platform.read_once(move |tx| indexes.known(tx, &[key_hash])).await?;
+        let Some(transfer) = known.into_iter().next().flatten() else { return Ok(None) };
+        let found = platform.read(move |tx| store::load(tx, transfer)).await?;
         let Some(record) = found else { return Ok(None) };
         if record.fingerprint != fingerprint {
             return Err(reused());
