@@ -88,11 +88,21 @@ impl Log {
         let heads = &mut self.heads;
         let others: Vec<&'static str> =
             heads.own.iter().copied().filter(|topic| !heads.stamped.contains(topic)).collect();
-        for topic in &others {
-            tx.execute(&STAMP, &[Value::Int(heads.process), Value::Text(topic)])?;
-            heads.stamped.insert(topic);
-        }
         Ok(others)
+    }
+    /// Says that this process wrote its own streams last, where no event of the transaction said so.
+    /// To be called at the end of one that [`Log::begin`] began: without it what is remembered is void
+    /// once more.
+    pub fn stamp(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let heads = &mut self.heads;
+        if heads.lock.is_none() || tx.engine() != Engine::Postgres {
+            return Ok(());
+        }
+        for topic in heads.own.iter().filter(|topic| !heads.stamped.contains(*topic)) {
+            tx.execute(&STAMP, &[Value::Int(heads.process), Value::Text(topic)])?;
+        }
+        heads.stamped.extend(&heads.own);
+        Ok(())
     }
     /// Learns where all streams end now; which ones others have written since. To be called before
     /// anything is numbered in a transaction.
@@ -185,6 +195,8 @@ impl Log {
             return Err(Error::Overtaken { topic: topic.to_owned() });
         }
         ends.saved.clone_from(&ends.head);
+        let own = self.heads.own.iter().find(|own| **own == topic);
+        self.heads.stamped.extend(own);
         Ok(())
     }
 }

@@ -5,6 +5,9 @@
 //! outbox after its durable position, sends in order, and moves the position over what was
 //! acknowledged, where the epoch is still its own. After any error it takes a new session and goes
 //! back to that position. What is sent twice by that has the same numbers: consumers drop it.
+//!
+//! Losing any of what it writes costs sending again, no more: its connection may be one whose commits
+//! do not wait for the disk.
 
 use std::collections::BTreeMap;
 
@@ -34,8 +37,6 @@ static HOLD: Sql = Sql::new(
      until = now() + $2::bigint * interval '1 millisecond' \
      WHERE topic = $3 AND (holder = $1 OR until < now()) RETURNING epoch, sequences",
 );
-/// Losing a checkpoint costs sending again, no more: it does not wait for the disk.
-static LAZILY: Sql = Sql::new("SET LOCAL synchronous_commit = off");
 static CHECKPOINT: Sql = Sql::new(
     "UPDATE relay SET sequences = $1, epoch = epoch + $2 WHERE topic = $3 AND epoch = $4 \
      AND holder = $5",
@@ -176,10 +177,9 @@ impl Relay {
         broker: &dyn Broker,
         now: u64,
     ) -> Result<Turn, RelayError> {
-        let mut tx = bell.begin()?;
+        let mut tx = bell.each()?;
         if self.epoch < 0 || now >= self.renewed + RENEW_MICROS {
             if !self.hold(&mut tx)? {
-                tx.commit()?;
                 return Ok(Turn::Standby);
             }
             self.renewed = now;
@@ -187,8 +187,9 @@ impl Relay {
         self.log.look(&mut tx)?;
         let mut ahead = self.cursor.clone();
         let from = (self.topic, Share::WHOLE);
+        // What lies before an end that was committed stays as it is: this needs no snapshot.
         let events = self.log.read_share(&mut tx, from, &mut ahead, EVENTS_MOST, true)?;
-        tx.commit()?;
+        drop(tx);
         if events.is_empty() {
             return Ok(Turn::Sent(0));
         }
@@ -234,7 +235,6 @@ impl Relay {
     }
     /// Whether the lease is this process's; with a new epoch it begins at what is durable.
     fn hold(&mut self, tx: &mut Tx<'_>) -> Result<bool, Error> {
-        tx.execute(&LAZILY, &[])?;
         let shards = self.log.shards();
         let values = [Value::Int(self.process), Value::Int(HOLDS_MILLIS), Value::Text(self.topic)];
         let held = tx.query_one(&HOLD, &values, |row| {
@@ -251,11 +251,7 @@ impl Relay {
     }
     /// Moves the durable position; false where the lease is another's.
     fn checkpoint(&self, bell: &mut Bell, to: &Cursor) -> Result<bool, Error> {
-        let mut tx = bell.begin()?;
-        tx.execute(&LAZILY, &[])?;
-        let still_mine = self.move_to(&mut tx, to, 0)?;
-        tx.commit()?;
-        Ok(still_mine)
+        self.move_to(&mut bell.each()?, to, 0)
     }
     fn move_to(&self, tx: &mut Tx<'_>, to: &Cursor, epochs: i64) -> Result<bool, Error> {
         let sequences = to.to_bytes();

@@ -21,7 +21,6 @@ use store::{Bell, Store};
 
 use crate::{
     clock::Monotonic,
-    processes::CHANNEL,
     work::{Fault, chain},
     writer::Signal,
 };
@@ -43,6 +42,8 @@ const PAUSE: Duration = Duration::from_millis(300);
 pub(crate) struct Carried {
     broker: Option<Arc<dyn Broker>>,
     feeds: Mutex<Vec<(&'static str, Arc<Feed>)>>,
+    /// What wakes the relay of a topic.
+    relays: Mutex<BTreeMap<&'static str, Arc<Signal>>>,
     /// What does not work now, by who says so.
     troubles: Mutex<BTreeMap<String, String>>,
     stopped: AtomicBool,
@@ -53,6 +54,7 @@ impl Carried {
         Arc::new(Self {
             broker,
             feeds: Mutex::default(),
+            relays: Mutex::default(),
             troubles: Mutex::default(),
             stopped: AtomicBool::new(false),
         })
@@ -83,6 +85,11 @@ impl Carried {
             gaps.map(move |(shard, number)| (consumer, topic, shard, number))
         };
         feeds.iter().flat_map(of).collect()
+    }
+    /// Wakes the relays of these topics, whose names are in a row.
+    pub fn call(&self, topics: &str) {
+        let relays = self.relays.lock();
+        topics.split(' ').filter_map(|topic| relays.get(topic)).for_each(|relay| relay.nudge());
     }
     /// S, where something is read here.
     pub fn shards(&self) -> Option<u32> {
@@ -129,14 +136,16 @@ impl Carried {
         let Some(broker) = &self.broker else { return Ok(Vec::new()) };
         let mut threads = Vec::new();
         for topic in topics {
-            let Some(mut bell) = Bell::open(store, CHANNEL)? else { continue };
-            let mut tx = bell.begin()?;
+            let Some(mut line) = Bell::deaf(store)? else { continue };
+            let mut tx = line.begin()?;
             let relay = Relay::open(&mut tx, topic, process)?;
             tx.commit()?;
+            let signal = Arc::default();
+            self.relays.lock().insert(topic, Arc::clone(&signal));
             let (all, broker, monotonic) =
                 (Arc::clone(self), Arc::clone(broker), monotonic.clone());
             threads.push(spawn(format!("relay {topic}"), move |who| {
-                all.relays((relay, bell), &*broker, (&monotonic, who));
+                all.relays((relay, line, &signal), &*broker, (&monotonic, who));
             }));
         }
         let mut read: BTreeMap<&'static str, Vec<Arc<Feed>>> = BTreeMap::new();
@@ -153,7 +162,7 @@ impl Carried {
     }
     fn relays(
         &self,
-        (mut relay, mut bell): (Relay, Bell),
+        (mut relay, mut line, signal): (Relay, Bell, &Signal),
         broker: &dyn Broker,
         (monotonic, who): (&Monotonic, &str),
     ) {
@@ -172,35 +181,26 @@ impl Carried {
             if busy {
                 std::thread::park_timeout(GATHER);
             }
-            let waited = bell.wait(if busy { Duration::ZERO } else { LOOK });
-            // A connection that was lost is made anew by the turn.
-            let lost = waited.is_err();
-            let called = waited.is_ok_and(|rung| {
-                let calls = |payload: &str| payload.split(' ').any(|one| one == relay.topic());
-                rung.iter().any(|payload| calls(payload))
-            });
-            if !(busy || called || lost || due(&mut looked, LOOK)) {
+            let called = signal.wait(Some(if busy { Duration::ZERO } else { LOOK }));
+            if !(busy || called || due(&mut looked, LOOK)) {
                 continue;
             }
-            let mut done = relay.turn(&mut bell, broker, monotonic.micros());
+            let mut done = relay.turn(&mut line, broker, monotonic.micros());
             busy = matches!(done, Ok(Turn::Sent(sent)) if sent > 0);
             if done.is_ok() && due(&mut asked, ASKS_EVERY) {
-                done = relay.answer_asks(&mut bell).and(done);
+                done = relay.answer_asks(&mut line).and(done);
             }
             // Also where nothing can be sent: the topic may be gone.
             if due(&mut compared, RECONCILE_EVERY) {
-                done = relay.reconcile(&mut bell, broker).and(done);
+                done = relay.reconcile(&mut line, broker).and(done);
             }
             match done {
                 Ok(_) => self.works(who),
                 Err(error) => self.fails(who, &error),
             }
-            if lost {
-                std::thread::park_timeout(PAUSE);
-            }
         }
         // Where this fails, the lease runs out.
-        let _ = relay.leave(&mut bell);
+        let _ = relay.leave(&mut line);
     }
     fn reads(
         &self,

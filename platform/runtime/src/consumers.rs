@@ -87,6 +87,7 @@ impl Consumer {
         carried: &Carried,
     ) -> Result<Vec<Self>, Fault> {
         let topics = log.topics();
+        let mut letters = dead_letters::Parked::default();
         let mut all = Vec::new();
         for service in services {
             for topic in &topics {
@@ -119,7 +120,7 @@ impl Consumer {
                         // What is kept in memory alone has no dead letters.
                         BTreeSet::new()
                     } else {
-                        dead_letters::keys(tx, service.name, topic)?
+                        letters.keys(tx, (service.name, topic))?
                     },
                     newly_parked: Vec::new(),
                     newly_free: Vec::new(),
@@ -194,11 +195,15 @@ impl Consumer {
     }
     /// Reads again what other processes may have changed: which keys are parked where they wrote for
     /// its service, and its position where they may have moved it.
-    pub fn reload(&mut self, tx: &mut Tx<'_>, log: &Log) -> Result<(), Fault> {
+    pub fn reload(
+        &mut self,
+        (tx, letters): (&mut Tx<'_>, &mut dead_letters::Parked),
+        log: &Log,
+    ) -> Result<(), Fault> {
         if self.memory_only || !(self.to_reload || self.letters_moved) {
             return Ok(());
         }
-        self.parked = dead_letters::keys(tx, self.group, self.topic)?;
+        self.parked = letters.keys(tx, (self.group, self.topic))?;
         self.letters_moved = false;
         if !self.to_reload {
             return Ok(());

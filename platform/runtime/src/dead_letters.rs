@@ -1,6 +1,6 @@
 //! Events that a consumer could not apply, and those parked behind them; how each of them ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use contracts::{
     Timestamp,
@@ -61,7 +61,7 @@ static NEW: Insert<9> = Insert::new(
     ],
     OnConflict::Nothing,
 );
-static KEYS: Sql = Sql::new("SELECT key FROM dead_letter WHERE consumer = $1 AND topic = $2");
+static KEYS: Sql = Sql::new("SELECT topic, key FROM dead_letter WHERE consumer = $1");
 macro_rules! columns {
     () => {
         "SELECT consumer, topic, shard, sequence, place, key, kind, error, at FROM dead_letter "
@@ -177,10 +177,24 @@ fn named(id: &DeadLetterId) -> [Value<'_>; 4] {
     ]
 }
 
-/// Keys of a consumer that have a dead letter.
-pub(crate) fn keys(tx: &mut Tx<'_>, group: &str, topic: &str) -> Result<BTreeSet<i64>, Fault> {
-    let of = [Value::Text(group), Value::Text(topic)];
-    Ok(tx.query(&KEYS, &of, |row| row.int(0))?.into_iter().collect())
+/// Keys that have a dead letter, as one transaction finds them: by consumer, asked once, and topic.
+#[derive(Default)]
+pub(crate) struct Parked(BTreeMap<&'static str, Vec<(String, i64)>>);
+
+impl Parked {
+    pub fn keys(
+        &mut self,
+        tx: &mut Tx<'_>,
+        (group, topic): (&'static str, &str),
+    ) -> Result<BTreeSet<i64>, Fault> {
+        let all = match self.0.entry(group) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(tx.query(&KEYS, &[Value::Text(group)], |row| {
+                Ok((row.text(0)?.to_owned(), row.int(1)?))
+            })?),
+        };
+        Ok(all.iter().filter(|(of, _)| of == topic).map(|(_, key)| *key).collect())
+    }
 }
 
 /// Keeps an event that could not be applied (with the error) or comes after one (without).

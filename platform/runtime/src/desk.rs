@@ -84,6 +84,7 @@ impl Desk {
     /// Stores what the commit did, and a new bound of ids where they have reached the last.
     pub fn record(&mut self, tx: &mut Tx<'_>, row_bound: &mut RowBound) -> Result<(), Fault> {
         self.recorder.save(tx, &self.log)?;
+        self.log.stamp(tx)?;
         let last = self.ids.last_row();
         if last > row_bound.stored {
             row_bound.saving = last + ROWS_AHEAD;

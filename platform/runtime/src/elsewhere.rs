@@ -87,7 +87,9 @@ impl Writing {
         if moved.is_empty() {
             return;
         }
-        if let Err(error) = self.writer.ring(CHANNEL, &moved.join(" ")) {
+        let moved = moved.join(" ");
+        self.others.carried().call(&moved);
+        if let Err(error) = self.writer.ring(CHANNEL, &moved) {
             // They look by themselves a second later.
             tracing::debug!(error = &error as &dyn std::error::Error, "nobody was rung for");
         }

@@ -231,6 +231,7 @@ impl Part {
             let due = self.monotonic.micros() - renewed >= RENEW.as_micros() as u64;
             let done = match heard {
                 Ok(heard) => {
+                    heard.iter().for_each(|payload| self.others.carried.call(payload));
                     if due || heard.iter().any(|payload| self.others.are_called(payload)) {
                         self.others.rings();
                     }

@@ -23,6 +23,7 @@ use crate::{
     access::CONSUMER,
     admission::Admission,
     consumers::{Consumer, SKIPPED_MOST},
+    dead_letters::Parked,
     desk::{Desk, OfService, RowBound},
     elsewhere::{begin, process},
     exchanges,
@@ -85,7 +86,8 @@ impl Signal {
         self.stopped.store(true, Ordering::Release);
         self.nudge();
     }
-    fn wait(&self, most: Option<Duration>) {
+    /// Waits for a nudge; whether there was one.
+    pub fn wait(&self, most: Option<Duration>) -> bool {
         let mut raised = self.raised.lock();
         if !*raised {
             match most {
@@ -95,7 +97,7 @@ impl Signal {
                 None => self.changed.wait(&mut raised),
             }
         }
-        *raised = false;
+        std::mem::take(&mut *raised)
     }
 }
 
@@ -369,7 +371,9 @@ impl Writing {
         self.desk.starts();
         let mut tx = self.writer.begin().map_err(|error| Failed::Store(error.into()))?;
         let begun = begin(&mut self.desk, &mut self.consumers, &mut tx).and_then(|()| {
-            self.consumers.iter_mut().try_for_each(|one| one.reload(&mut tx, &self.desk.log))
+            let mut letters = Parked::default();
+            let mut consumers = self.consumers.iter_mut();
+            consumers.try_for_each(|one| one.reload((&mut tx, &mut letters), &self.desk.log))
         });
         let applied = begun.map_err(Failed::Store).and_then(|()| {
             Self::apply(

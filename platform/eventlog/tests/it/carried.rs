@@ -59,7 +59,7 @@ impl Way {
         }
     }
     fn carrier(&self, process: i64) -> Carrier {
-        let mut bell = Bell::open(&self.bed.open().store, "switchyard").unwrap().unwrap();
+        let mut bell = Bell::deaf(&self.bed.open().store).unwrap().unwrap();
         let mut tx = bell.begin().unwrap();
         let relay = Relay::open(&mut tx, TOPIC, process).unwrap();
         tx.commit().unwrap();

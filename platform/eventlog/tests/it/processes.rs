@@ -22,6 +22,7 @@ fn commit(open: &mut Open, shards: &[u32]) -> Vec<&'static str> {
     let mut tx = open.writer.begin().unwrap();
     let others = open.log.begin(&mut tx).unwrap();
     append(&mut open.log, &mut tx, shards);
+    open.log.stamp(&mut tx).unwrap();
     tx.commit().unwrap();
     open.log.committed();
     others
