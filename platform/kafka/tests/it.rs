@@ -28,7 +28,7 @@ fn a_build_without_tls_says_so_and_what_to_do() {
 mod demanded {
     use std::{path::PathBuf, time::Duration};
 
-    use eventlog::broker::{BrokerError, Part, Record};
+    use eventlog::broker::{Broker as _, BrokerError, Part, Record};
 
     use super::*;
 
