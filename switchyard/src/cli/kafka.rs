@@ -56,7 +56,9 @@ pub struct Kafka {
 pub enum Sasl {
     /// As it is; needs --kafka-tls
     Plain,
+    #[value(name = "scram-sha-256")]
     ScramSha256,
+    #[value(name = "scram-sha-512")]
     ScramSha512,
 }
 
