@@ -925,7 +925,7 @@ fn ten_thousand_with_answers_lost_late_and_doubled() {
     up.crash();
 }
 
-/// A world whose rail is on PostgreSQL, in a schema of this name.
+/// A world whose rail is on PostgreSQL, in a fresh schema.
 fn on_postgresql(schema: &str) -> Option<World> {
     let Ok(url) = std::env::var("SWITCHYARD_TEST_POSTGRES") else {
         println!("SKIPPED: card on PostgreSQL: SWITCHYARD_TEST_POSTGRES is not set");
@@ -934,16 +934,9 @@ fn on_postgresql(schema: &str) -> Option<World> {
     let mut world = World::new();
     let at = |url: &str| ::store::Location::Postgres(url.to_owned());
     let (store, mut writer) = ::store::Store::open(at(&url), ::store::Options::default()).unwrap();
-    // A service's tables are in a schema of their own, called after this one.
-    let old = format!(
-        "DO 'DECLARE one text; BEGIN FOR one IN SELECT nspname FROM pg_namespace \
-         WHERE starts_with(nspname, ''{schema}'') LOOP EXECUTE format(''DROP SCHEMA %I CASCADE'', one); \
-         END LOOP; END'"
-    );
+    let schema = format!("{schema}_{}", std::process::id());
     let mut tx = writer.begin().unwrap();
-    for text in [old, format!("CREATE SCHEMA {schema}")] {
-        tx.execute(&Sql::new(text.leak()), &[]).unwrap();
-    }
+    tx.execute(&Sql::new(format!("CREATE SCHEMA {schema}").leak()), &[]).unwrap();
     tx.commit().unwrap();
     drop((store, writer));
     let separator = if url.contains('?') { '&' } else { '?' };

@@ -570,20 +570,13 @@ async fn poison_of_one_service_holds_up_no_other() {
     running.stop().await;
 }
 
-/// A schema with nothing in it, and none of those that its services made before; the URL that leads
-/// there. On a thread that is not tokio's.
+/// A fresh schema; the URL that leads there. On a thread that is not tokio's.
 fn fresh_schema(url: &str, name: &str) -> String {
     let location = Location::Postgres(url.to_owned());
     let (_, mut writer) = Store::open(location, Options::default()).unwrap();
     let mut tx = writer.begin().unwrap();
-    let old = format!(
-        "DO 'DECLARE one text; BEGIN FOR one IN SELECT nspname FROM pg_namespace \
-         WHERE starts_with(nspname, ''{name}'') LOOP EXECUTE format(''DROP SCHEMA %I CASCADE'', one); \
-         END LOOP; END'"
-    );
-    for text in [old, format!("CREATE SCHEMA {name}")] {
-        tx.execute(&Sql::new(text.leak()), &[]).unwrap();
-    }
+    let name = format!("{name}_{}", std::process::id());
+    tx.execute(&Sql::new(format!("CREATE SCHEMA {name}").leak()), &[]).unwrap();
     tx.commit().unwrap();
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}options=-c%20search_path%3D{name}")
