@@ -159,11 +159,11 @@ impl Relay {
     /// `now` are microseconds of a monotonic clock.
     pub fn turn(
         &mut self,
-        bell: &mut Bell,
+        line: &mut Bell,
         broker: &dyn Broker,
         now: u64,
     ) -> Result<Turn, RelayError> {
-        let done = self.carry(bell, broker, now);
+        let done = self.carry(line, broker, now);
         if done.is_err() {
             // Nobody knows what arrived: a new session goes back to what is durable.
             self.session = None;
@@ -173,11 +173,11 @@ impl Relay {
     }
     fn carry(
         &mut self,
-        bell: &mut Bell,
+        line: &mut Bell,
         broker: &dyn Broker,
         now: u64,
     ) -> Result<Turn, RelayError> {
-        let mut tx = bell.each()?;
+        let mut tx = line.each()?;
         if self.epoch < 0 || now >= self.renewed + RENEW_MICROS {
             if !self.hold(&mut tx)? {
                 return Ok(Turn::Standby);
@@ -199,19 +199,19 @@ impl Relay {
         if !rules::hold(Rule::InOrderProducer) {
             records.reverse();
         }
-        if self.session.is_none() && !self.is_there(bell, broker)? {
+        if self.session.is_none() && !self.is_there(line, broker)? {
             // It was not: what is missing in it comes first.
             return Ok(Turn::Sent(0));
         }
         if !rules::hold(Rule::GoBackN) {
-            self.checkpoint(bell, &ahead)?;
+            self.checkpoint(line, &ahead)?;
         }
         let session = match &mut self.session {
             Some(session) => session,
             none => none.insert(broker.session()?),
         };
         session.send(self.topic, &records)?;
-        if !self.checkpoint(bell, &ahead)? {
+        if !self.checkpoint(line, &ahead)? {
             (self.session, self.epoch) = (None, -1);
             return Ok(Turn::Standby);
         }
@@ -220,11 +220,11 @@ impl Relay {
     }
     /// Makes a topic that is missing, and goes back to what its consumers have not had. False where
     /// this went back.
-    fn is_there(&mut self, bell: &mut Bell, broker: &dyn Broker) -> Result<bool, RelayError> {
+    fn is_there(&mut self, line: &mut Bell, broker: &dyn Broker) -> Result<bool, RelayError> {
         if !broker.ensure(self.topic, self.log.shards())? {
             return Ok(true);
         }
-        let mut tx = bell.begin()?;
+        let mut tx = line.begin()?;
         let at = positions(&mut tx, self.topic)?;
         let wanted: Vec<(u32, i64)> =
             at.into_iter().map(|((_, shard), (last, _))| (shard, last + 1)).collect();
@@ -250,8 +250,8 @@ impl Relay {
         Ok(true)
     }
     /// Moves the durable position; false where the lease is another's.
-    fn checkpoint(&self, bell: &mut Bell, to: &Cursor) -> Result<bool, Error> {
-        self.move_to(&mut bell.each()?, to, 0)
+    fn checkpoint(&self, line: &mut Bell, to: &Cursor) -> Result<bool, Error> {
+        self.move_to(&mut line.each()?, to, 0)
     }
     fn move_to(&self, tx: &mut Tx<'_>, to: &Cursor, epochs: i64) -> Result<bool, Error> {
         let sequences = to.to_bytes();
@@ -282,11 +282,11 @@ impl Relay {
         Ok(())
     }
     /// Goes back to what consumers ask for, where this relay is active.
-    pub fn answer_asks(&mut self, bell: &mut Bell) -> Result<(), RelayError> {
+    pub fn answer_asks(&mut self, line: &mut Bell) -> Result<(), RelayError> {
         if self.epoch < 0 {
             return Ok(());
         }
-        let mut tx = bell.begin()?;
+        let mut tx = line.begin()?;
         let shard = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
         let asked = tx.query(&ASKED, &[Value::Text(self.topic)], |row| {
             Ok((shard(row.int(0)?), row.int(1)?))
@@ -297,14 +297,14 @@ impl Relay {
     /// Compares where consumers are with what the broker holds for them, and carries once more what
     /// it lost: for those that did not move since the last call (rule 13). A topic that is gone is
     /// made again. Where this relay is active.
-    pub fn reconcile(&mut self, bell: &mut Bell, broker: &dyn Broker) -> Result<(), RelayError> {
+    pub fn reconcile(&mut self, line: &mut Bell, broker: &dyn Broker) -> Result<(), RelayError> {
         if self.epoch < 0 {
             return Ok(());
         }
-        if !self.is_there(bell, broker)? {
+        if !self.is_there(line, broker)? {
             return Ok(());
         }
-        let mut tx = bell.begin()?;
+        let mut tx = line.begin()?;
         let mut stale = positions(&mut tx, self.topic)?;
         tx.commit()?;
         let seen = stale.iter().map(|(who, (last, _))| (who.clone(), *last)).collect();
@@ -317,7 +317,7 @@ impl Relay {
         let lost = stale.iter().filter(|((_, shard), at)| self.is_lost(*shard, *at, &ends));
         let lost: Vec<(u32, i64)> =
             lost.map(|((_, shard), (last, _))| (*shard, last + 1)).collect();
-        let mut tx = bell.begin()?;
+        let mut tx = line.begin()?;
         self.rewind(&mut tx, &lost)?;
         Ok(tx.commit()?)
     }
@@ -334,8 +334,8 @@ impl Relay {
         left < self.sent(shard) - last
     }
     /// Gives the lease back.
-    pub fn leave(&mut self, bell: &mut Bell) -> Result<(), RelayError> {
-        let mut tx = bell.begin()?;
+    pub fn leave(&mut self, line: &mut Bell) -> Result<(), RelayError> {
+        let mut tx = line.begin()?;
         let values = [Value::Text(self.topic), Value::Int(self.process), Value::Int(self.epoch)];
         tx.execute(&LEAVE, &values)?;
         Ok(tx.commit()?)

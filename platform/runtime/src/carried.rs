@@ -175,18 +175,21 @@ impl Carried {
             }
             due
         };
-        let mut busy = true;
+        let (mut busy, mut standby) = (true, false);
         let mut looked = 0;
         while !self.has_stopped() {
             if busy {
                 std::thread::park_timeout(GATHER);
             }
-            let called = signal.wait(Some(if busy { Duration::ZERO } else { LOOK }));
+            // One in standby is called for what another carries: it looks for a lease that ran out
+            // now and then, and no more.
+            let called = signal.wait(Some(if busy { Duration::ZERO } else { LOOK })) && !standby;
             if !(busy || called || due(&mut looked, LOOK)) {
                 continue;
             }
             let mut done = relay.turn(&mut line, broker, monotonic.micros());
             busy = matches!(done, Ok(Turn::Sent(sent)) if sent > 0);
+            standby = matches!(done, Ok(Turn::Standby));
             if done.is_ok() && due(&mut asked, ASKS_EVERY) {
                 done = relay.answer_asks(&mut line).and(done);
             }
