@@ -804,12 +804,12 @@ fn on_postgresql_the_same() {
     let at = |url: &str| ::store::Location::Postgres(url.to_owned());
     let (store, mut writer) = ::store::Store::open(at(&url), ::store::Options::default()).unwrap();
     let mut tx = writer.begin().unwrap();
-    tx.execute(&::store::Sql::new("DROP SCHEMA IF EXISTS rtp_it CASCADE"), &[]).unwrap();
-    tx.execute(&::store::Sql::new("CREATE SCHEMA rtp_it"), &[]).unwrap();
+    let schema = format!("rtp_it_{}", std::process::id());
+    tx.execute(&::store::Sql::new(format!("CREATE SCHEMA {schema}").leak()), &[]).unwrap();
     tx.commit().unwrap();
     drop((store, writer));
     let separator = if url.contains('?') { '&' } else { '?' };
-    world.location = at(&format!("{url}{separator}options=-c%20search_path%3Drtp_it"));
+    world.location = at(&format!("{url}{separator}options=-c%20search_path%3D{schema}"));
     let config = || Config { lease: Duration::from_secs(2), ..world.config(Dialect::Tch) };
     let up = world.up_with(config());
     let rows = [

@@ -125,12 +125,12 @@ fn on_postgresql_the_same() {
     let at = |url: &str| ::store::Location::Postgres(url.to_owned());
     let (store, mut writer) = ::store::Store::open(at(&url), ::store::Options::default()).unwrap();
     let mut tx = writer.begin().unwrap();
-    tx.execute(&::store::Sql::new("DROP SCHEMA IF EXISTS ach_it CASCADE"), &[]).unwrap();
-    tx.execute(&::store::Sql::new("CREATE SCHEMA ach_it"), &[]).unwrap();
+    let schema = format!("ach_it_{}", std::process::id());
+    tx.execute(&::store::Sql::new(format!("CREATE SCHEMA {schema}").leak()), &[]).unwrap();
     tx.commit().unwrap();
     drop((store, writer));
     let separator = if url.contains('?') { '&' } else { '?' };
-    world.location = at(&format!("{url}{separator}options=-c%20search_path%3Dach_it"));
+    world.location = at(&format!("{url}{separator}options=-c%20search_path%3D{schema}"));
     let config = || {
         let mut config = world.config();
         config.lease = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use end_to_end::{Api, Process, key};
 
-on_both!(sixty_four_at_once_make_one_each_for_a_thousand_keys);
+on_both!(sixty_four_at_once_make_one_each);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_gets_the_original_under_both_names() {
@@ -40,13 +40,16 @@ async fn a_repeat_gets_the_original_under_both_names() {
     assert_eq!(api.send(two).await.unwrap().status, 400);
 }
 
-async fn sixty_four_at_once_make_one_each_for_a_thousand_keys(process: Process) {
+async fn sixty_four_at_once_make_one_each(process: Process) {
     let _alone = crate::machine(&process).await;
     let api = process.api();
     let body = Api::transfer_body(api.wallet(), api.method(0, "moov-wallet"), 1);
     let had = api.balance(api.account()).await;
     let mut made = BTreeSet::new();
-    for _ in 0..50 {
+    // A thousand keys where that takes seconds; on PostgreSQL, where it takes a minute and more,
+    // enough that each pair of processes meets.
+    let rounds: usize = if process.database().is_some() { 10 } else { 50 };
+    for _ in 0..rounds {
         let mut all = Vec::new();
         for _ in 0..20 {
             let key = key();
@@ -75,10 +78,10 @@ async fn sixty_four_at_once_make_one_each_for_a_thousand_keys(process: Process) 
         assert_eq!(ids.len(), 20);
         made.extend(ids.into_values().flatten());
     }
-    assert_eq!(made.len(), 1_000);
+    assert_eq!(made.len(), rounds * 20);
     // An answer says that it is durable; the ledger of another process may still have to hear of it.
     for id in &made {
         assert_eq!(api.settled(id).await["status"], "completed");
     }
-    assert_eq!(api.balance(api.account()).await, had - 1_000);
+    assert_eq!(api.balance(api.account()).await, had - made.len() as i64);
 }
