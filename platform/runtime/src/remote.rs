@@ -138,7 +138,8 @@ impl Remote {
         }
         request
     }
-    /// Someone else's request as it came; whoever answers judges its credentials.
+    /// Someone else's request as it came, `Host` included, by which a page knows its own forms; whoever
+    /// answers judges its credentials.
     pub async fn pass_on(&self, request: Request) -> Result<Response<Body>, Refusal> {
         let answer = tokio::time::timeout(PUBLIC_BUDGET, self.send(request)).await;
         answer.unwrap_or_else(|_| Err(self.silent("did not answer in time")))
@@ -188,7 +189,6 @@ impl Remote {
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = Uri::from_parts(to).expect("a base and a path are a URI");
         *request.headers_mut() = head.headers.clone();
-        request.headers_mut().remove(header::HOST);
         self.client.request(request).await.map(|response| response.map(Body::new))
     }
     fn silent(&self, what: &str) -> Refusal {
