@@ -93,16 +93,18 @@ fn services(
     ])
 }
 
-/// Without a bank there is nobody to send a micro-deposit to.
+/// Without a bank there is nobody to send a micro-deposit to; where the rail runs in another process,
+/// that one knows the bank.
 fn payment_methods_settings(
     plan: &Plan,
     sealing_key: payment_methods::SealingKey,
 ) -> payment_methods::Config {
     use payment_methods::Deposits;
+    let elsewhere = plan.only.as_ref().is_some_and(|only| !only.iter().any(|one| one == "ach"));
     let deposits = match (plan.sandbox && !plan.send_micro_deposits, &plan.ach) {
         (true, _) => Deposits::Simulated,
-        (false, Some(_)) => Deposits::Sent,
-        (false, None) => Deposits::Unavailable,
+        (false, None) if !elsewhere => Deposits::Unavailable,
+        (false, _) => Deposits::Sent,
     };
     payment_methods::Config { sandbox: plan.sandbox, deposits, sealing_key }
 }
