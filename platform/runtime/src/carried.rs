@@ -12,7 +12,7 @@ use std::{
 };
 
 use eventlog::{
-    Cursor, Feed, Log, Relay, Turn,
+    Cursor, Feed, Log, Relay, RelayError, Turn,
     broker::{Broker, BrokerError, Reader},
     envelope::Wants,
 };
@@ -21,6 +21,7 @@ use store::{Bell, Store};
 
 use crate::{
     clock::Monotonic,
+    metrics::Carrying,
     work::{Fault, chain},
     writer::Signal,
 };
@@ -44,6 +45,8 @@ pub(crate) struct Carried {
     feeds: Mutex<Vec<(&'static str, Arc<Feed>)>>,
     /// What wakes the relay of a topic.
     relays: Mutex<BTreeMap<&'static str, Arc<Signal>>>,
+    /// By topic, where the relay here is the active one: events that wait to be carried.
+    unsent: Mutex<BTreeMap<&'static str, i64>>,
     /// What does not work now, by who says so.
     troubles: Mutex<BTreeMap<String, String>>,
     stopped: AtomicBool,
@@ -55,6 +58,7 @@ impl Carried {
             broker,
             feeds: Mutex::default(),
             relays: Mutex::default(),
+            unsent: Mutex::default(),
             troubles: Mutex::default(),
             stopped: AtomicBool::new(false),
         })
@@ -107,6 +111,12 @@ impl Carried {
         self.broker.as_ref()?;
         let troubles = self.troubles.lock();
         Some(troubles.values().next().cloned().unwrap_or_else(|| "ok".to_owned()))
+    }
+    /// What is measured of it; `None` without a broker.
+    pub fn carrying(&self) -> Option<Carrying> {
+        self.broker.as_ref()?;
+        let unsent = self.unsent.lock().iter().map(|(topic, count)| (*topic, *count)).collect();
+        Some(Carrying { works: self.troubles.lock().is_empty(), unsent })
     }
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
@@ -190,6 +200,7 @@ impl Carried {
             let mut done = relay.turn(&mut line, broker, monotonic.micros());
             busy = matches!(done, Ok(Turn::Sent(sent)) if sent > 0);
             standby = matches!(done, Ok(Turn::Standby));
+            self.measure(&relay, &done);
             if done.is_ok() && due(&mut asked, ASKS_EVERY) {
                 done = relay.answer_asks(&mut line).and(done);
             }
@@ -204,6 +215,18 @@ impl Carried {
         }
         // Where this fails, the lease runs out.
         let _ = relay.leave(&mut line);
+    }
+    /// Notes how many events wait, where that is this relay's to say.
+    fn measure(&self, relay: &Relay, done: &Result<Turn, RelayError>) {
+        let mut unsent = self.unsent.lock();
+        match done {
+            Ok(Turn::Standby) => unsent.remove(relay.topic()),
+            // Nobody knows now.
+            Err(RelayError::Log(_)) => None,
+            Ok(Turn::Sent(_)) | Err(RelayError::Broker(_)) => {
+                unsent.insert(relay.topic(), relay.behind())
+            }
+        };
     }
     fn reads(
         &self,

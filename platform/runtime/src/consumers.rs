@@ -235,6 +235,10 @@ impl Consumer {
         let oldest = self.source.oldest(log, &self.cursor).unwrap_or(since);
         Duration::from_micros(now.micros_since(oldest))
     }
+    /// How many keys stand still behind a dead letter.
+    pub fn parked(&self) -> usize {
+        self.parked.len()
+    }
     /// Whose it is, and whether it may lag: it takes no part in the commit that emits.
     pub fn group(&self) -> (&'static str, bool) {
         (self.group, !self.lazy.is_zero() || self.committed_only)

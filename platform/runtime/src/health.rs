@@ -56,9 +56,9 @@ async fn states(platform: &Platform) -> Vec<(String, String)> {
         ("writer".to_owned(), writer.to_owned()),
     ];
     states.extend(platform.broker().map(|state| (BROKER.to_owned(), state)));
-    for (consumer, lag) in platform.behind() {
+    for (consumer, behind) in platform.behind() {
         let late = "behind: its oldest event waits too long";
-        let state = if lag < BEHIND { "ok" } else { late };
+        let state = if behind.lag < BEHIND { "ok" } else { late };
         states.push((format!("consumer {consumer}"), state.to_owned()));
     }
     states

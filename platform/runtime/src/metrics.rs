@@ -52,12 +52,28 @@ impl Traffic {
     }
 }
 
+/// How far a consumer is behind in a topic.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Behind {
+    /// How old the oldest event is that it has not applied.
+    pub lag: Duration,
+    /// Keys, such as transfers, that stand still behind a dead letter.
+    pub parked: usize,
+}
+
+/// What this process has to do with a broker.
+pub(crate) struct Carrying {
+    pub works: bool,
+    /// By topic, where the relay here is the active one: events that were not yet acknowledged.
+    pub unsent: Vec<(&'static str, i64)>,
+}
+
 /// What is counted. Writers add once per batch, so that a count costs nothing per item.
 pub(crate) struct Metrics {
     clock: Clock,
     appended: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     edges: Mutex<BTreeMap<EdgeName, Traffic>>,
-    lag: Mutex<BTreeMap<(&'static str, &'static str), Duration>>,
+    consumers: Mutex<BTreeMap<(&'static str, &'static str), Behind>>,
     pub commands: AtomicU64,
 }
 
@@ -68,7 +84,7 @@ impl Metrics {
             clock,
             appended: Mutex::default(),
             edges: Mutex::default(),
-            lag: Mutex::default(),
+            consumers: Mutex::default(),
             commands: AtomicU64::new(0),
         }
     }
@@ -89,9 +105,9 @@ impl Metrics {
         let new = || Traffic { count: 0, last: now, slots: [(0, 0); SLOTS] };
         self.edges.lock().entry((from, to, kind, name)).or_insert_with(new).add(now, count);
     }
-    /// How old the oldest event of a topic is that a consumer has not applied.
-    pub fn lag(&self, consumer: &'static str, topic: &'static str, lag: Duration) {
-        self.lag.lock().insert((consumer, topic), lag);
+    /// How far a consumer is behind in a topic.
+    pub fn consumer(&self, consumer: &'static str, topic: &'static str, behind: Behind) {
+        self.consumers.lock().insert((consumer, topic), behind);
     }
     /// The edges seen so far.
     pub fn edges(&self) -> Vec<(EdgeName, Seen)> {
@@ -101,19 +117,24 @@ impl Metrics {
     }
     /// By consumer and topic: how old the oldest event is that was not applied.
     pub fn lags(&self) -> Vec<((&'static str, &'static str), Duration)> {
-        self.lag.lock().iter().map(|(of, lag)| (*of, *lag)).collect()
+        self.consumers.lock().iter().map(|(of, behind)| (*of, behind.lag)).collect()
     }
-    /// How far each consumer is behind in any topic.
-    pub fn behind(&self) -> BTreeMap<&'static str, Duration> {
-        let mut behind = BTreeMap::<&str, Duration>::new();
-        for ((consumer, _), lag) in self.lag.lock().iter() {
-            let most = behind.entry(consumer).or_default();
-            *most = (*most).max(*lag);
+    /// How far each consumer is behind, in all topics together.
+    pub fn behind(&self) -> BTreeMap<&'static str, Behind> {
+        let mut behind = BTreeMap::<&str, Behind>::new();
+        for ((consumer, _), of) in self.consumers.lock().iter() {
+            let all = behind.entry(consumer).or_default();
+            (all.lag, all.parked) = (all.lag.max(of.lag), all.parked + of.parked);
         }
         behind
     }
     /// Prometheus' text format 0.0.4.
-    pub fn text(&self, counters: &store::Counters, refused: u64) -> String {
+    pub fn text(
+        &self,
+        counters: &store::Counters,
+        refused: u64,
+        carrying: Option<&Carrying>,
+    ) -> String {
         let mut text = String::new();
         let mut line = |name: &str, kind: &str, rows: Vec<(String, String)>| {
             let _ = writeln!(text, "# TYPE {name} {kind}");
@@ -126,11 +147,20 @@ impl Metrics {
             (format!("{{service=\"{service}\",event=\"{event}\"}}"), count.to_string())
         });
         line("switchyard_events_appended_total", "counter", rows.collect());
-        let lags = self.behind();
-        let rows = lags.iter().map(|(consumer, lag)| {
-            (format!("{{consumer=\"{consumer}\"}}"), format!("{:.6}", lag.as_secs_f64()))
-        });
-        line("switchyard_unconsumed_age_seconds", "gauge", rows.collect());
+        let of = |consumer: &str| format!("{{consumer=\"{consumer}\"}}");
+        let behind = self.behind();
+        let lags = behind.iter().map(|(who, at)| (of(who), format!("{:.6}", at.lag.as_secs_f64())));
+        line("switchyard_unconsumed_age_seconds", "gauge", lags.collect());
+        let parked = behind.iter().map(|(who, at)| (of(who), at.parked.to_string()));
+        line("switchyard_parked_keys", "gauge", parked.collect());
+        if let Some(Carrying { works, unsent }) = carrying {
+            let works = u8::from(*works).to_string();
+            line("switchyard_broker_up", "gauge", vec![(String::new(), works)]);
+            let unsent = unsent.iter();
+            let unsent =
+                unsent.map(|(topic, count)| (format!("{{topic=\"{topic}\"}}"), count.to_string()));
+            line("switchyard_relay_unsent_events", "gauge", unsent.collect());
+        }
         for (name, count) in [
             ("switchyard_commits_total", counters.commits),
             ("switchyard_checkpoints_total", counters.checkpoints),
@@ -168,5 +198,23 @@ mod tests {
         now.fetch_add(3_600_000_000, Ordering::Relaxed);
         assert_eq!(minute(), 0);
         assert_eq!(metrics.edges()[0].1.count, 7, "the sum stays");
+    }
+
+    #[test]
+    fn consumers_and_the_broker_are_told_as_prometheus_reads_it() {
+        let metrics = Metrics::new(Clock::system());
+        let lag = Duration::from_millis;
+        metrics.consumer("ledger", "transfers", Behind { lag: lag(1_500), parked: 2 });
+        metrics.consumer("ledger", "rtp", Behind { lag: lag(20), parked: 1 });
+        let text = |carrying| metrics.text(&store::Counters::default(), 0, carrying);
+        let alone = text(None);
+        assert!(
+            alone.contains("\nswitchyard_unconsumed_age_seconds{consumer=\"ledger\"} 1.500000\n")
+        );
+        assert!(alone.contains("\nswitchyard_parked_keys{consumer=\"ledger\"} 3\n"), "{alone}");
+        assert!(!alone.contains("broker") && !alone.contains("relay"), "{alone}");
+        let carried = text(Some(&Carrying { works: false, unsent: vec![("ledger", 7)] }));
+        assert!(carried.contains("\nswitchyard_broker_up 0\n"), "{carried}");
+        assert!(carried.contains("\nswitchyard_relay_unsent_events{topic=\"ledger\"} 7\n"));
     }
 }

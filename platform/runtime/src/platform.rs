@@ -28,7 +28,7 @@ use crate::{
     commands::Command,
     exchanges::{self, Shows},
     health::{Since, health},
-    metrics::Metrics,
+    metrics::{Behind, Metrics},
     peers::{Called, OnBehalf, Peers},
     processes::{self, Others},
     queues::{Inbox, Waiting},
@@ -307,7 +307,9 @@ impl Platform {
     }
     /// Metrics in Prometheus' text format.
     pub fn metrics(&self) -> String {
-        self.inner.metrics.text(&self.inner.store.counters(), self.inner.admission.refused())
+        let (counters, refused) = (self.inner.store.counters(), self.inner.admission.refused());
+        let carrying = self.inner.others.carried().carrying();
+        self.inner.metrics.text(&counters, refused, carrying.as_ref())
     }
     /// The declared graph with what was seen of it, and what was seen beside it: by this process, or
     /// by all.
@@ -329,7 +331,7 @@ impl Platform {
         health(self, &self.inner.since).await
     }
     /// How far each consumer is behind.
-    pub(crate) fn behind(&self) -> BTreeMap<&'static str, Duration> {
+    pub(crate) fn behind(&self) -> BTreeMap<&'static str, Behind> {
         self.inner.metrics.behind()
     }
     /// Ends a dead letter, and applies what is parked behind it.

@@ -28,7 +28,7 @@ use crate::{
     elsewhere::{begin, process},
     exchanges,
     ids::Ids,
-    metrics::Metrics,
+    metrics::{Behind, Metrics},
     platform::Settings,
     processes::Others,
     queues::{AnyQueue, internal, unavailable},
@@ -355,7 +355,8 @@ impl Writing {
             if !may_lag {
                 behind = behind.max(lag);
             }
-            self.desk.metrics.lag(group, consumer.topic(), lag);
+            let parked = consumer.parked();
+            self.desk.metrics.consumer(group, consumer.topic(), Behind { lag, parked });
         }
         self.admission.behind(behind);
     }

@@ -100,6 +100,10 @@ impl Process {
                 Self::start_on_database(extra, (ROLES.len(), Vec::new()), carried, url).await;
             return started.expect("the database is there");
         }
+        Self::start_on_a_directory(extra).await
+    }
+    /// `up --sandbox` in whatever shape the suite runs, for a case of the data directory itself.
+    pub async fn start_on_a_directory(extra: &[&str]) -> Self {
         let mut process = Self {
             children: Vec::new(),
             directory: tempfile::tempdir().expect("a temporary directory"),
@@ -344,6 +348,10 @@ impl Process {
     pub fn base(&self) -> String {
         format!("http://{}", self.addresses[0])
     }
+    /// The base URL of each process; clients use the first.
+    pub fn bases(&self) -> Vec<String> {
+        self.addresses.iter().map(|address| format!("http://{address}")).collect()
+    }
     /// Its data directory.
     pub fn data(&self) -> PathBuf {
         self.directory.path().join("data")
@@ -382,13 +390,22 @@ impl Process {
     }
     /// Runs `verify` on what is stored, beside the process; every invariant must hold.
     pub fn verify(&self) {
+        self.verify_with(&[]);
+    }
+    /// The same with what else there is to compare.
+    pub fn verify_with(&self, flags: &[&str]) {
         let data = self.data();
-        let (flag, place) = match &self.database {
-            Some(url) => ("--database", url.as_str()),
-            None => ("--data", data.to_str().expect("a plain path")),
+        let place = match &self.database {
+            Some(url) => ["verify", "--database", url],
+            None => ["verify", "--data", data.to_str().expect("a plain path")],
         };
-        let (code, out, errors) = self.command(&["verify", flag, place]);
+        let (code, out, errors) = self.command(&[&place, flags].concat());
         assert_eq!(code, 0, "{out}{errors}");
+    }
+    /// Where everything is stored.
+    pub fn location(&self) -> Location {
+        let database = self.database.clone();
+        database.map_or_else(|| Location::Directory(self.data()), Location::Postgres)
     }
     /// Runs a command of the binary; exit code, stdout, stderr.
     pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {

@@ -28,6 +28,25 @@ fn read_by_another(process: &Process) -> Option<Value> {
     Some(serde_json::from_slice(&read.stdout).unwrap())
 }
 
+const TOPICS: [&str; 7] =
+    ["accounts", "payment-methods", "transfers", "ledger", "ach", "card", "rtp"];
+
+/// The active relay of each topic says how far it is, in one process of all.
+async fn each_topic_has_a_relay_that_is_measured(process: &Process) {
+    let mut all = String::new();
+    for base in process.bases() {
+        all += &reqwest::get(format!("{base}/metrics")).await.unwrap().text().await.unwrap();
+    }
+    let up = all.lines().filter(|line| *line == "switchyard_broker_up 1").count();
+    assert_eq!(up, process.bases().len(), "{all}");
+    let unsent = "switchyard_relay_unsent_events{topic=";
+    let mut relays: Vec<_> = all.lines().filter_map(|line| line.strip_prefix(unsent)).collect();
+    relays.sort_unstable();
+    let mut wanted: Vec<_> = TOPICS.map(|topic| format!("{topic:?}}} 0")).to_vec();
+    wanted.sort_unstable();
+    assert_eq!(relays, wanted);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn others_read_every_topic_and_one_trace_crosses_the_broker() {
     let _alone = crate::MACHINE.lock().await;
@@ -46,8 +65,9 @@ async fn others_read_every_topic_and_one_trace_crosses_the_broker() {
     let edges = topology["edges"].as_array().unwrap();
     let undeclared: Vec<&Value> = edges.iter().filter(|edge| edge["declared"] == false).collect();
     assert!(undeclared.is_empty(), "{undeclared:?}");
+    each_topic_has_a_relay_that_is_measured(&process).await;
     let Some(read) = read_by_another(&process) else { return };
-    for topic in ["accounts", "payment-methods", "transfers", "ledger", "ach", "card", "rtp"] {
+    for topic in TOPICS {
         assert!(read["events"][topic].as_u64() > Some(0), "{topic}: {read}");
     }
     let of_trace = read["traces"][TRACE].as_array().unwrap();
