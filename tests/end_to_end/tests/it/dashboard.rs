@@ -280,10 +280,19 @@ async fn a_visitor_sees_what_the_key_may_see() {
     assert_eq!(stranger.get(&format!("/dashboard/transfers/{id}/live")).await.status, 404);
     let reader = as_key("reader").await;
     assert_eq!(reader.get("/dashboard/transfers").await.status, 200);
-    // A key that is revoked ends its sessions at the next page.
+    // A key that is revoked ends its sessions at the next page, in another process once that heard.
     let revoke = api.request(Method::DELETE, &format!("/operations/keys/{}", keys["own"].2));
     assert_eq!(api.send(revoke).await.unwrap().status, 200);
-    assert_eq!(own.get("/dashboard/transfers").await.to, "/dashboard/sign-in");
+    let hears = if process.roles().len() > 1 { 200 } else { 1 };
+    let mut to = String::new();
+    for _ in 0..hears {
+        to = own.get("/dashboard/transfers").await.to;
+        if !to.is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(to, "/dashboard/sign-in");
     // Signing out ends the session, not only the cookie.
     let token = reader.get("/dashboard/transfers").await.hidden("token");
     assert_eq!(

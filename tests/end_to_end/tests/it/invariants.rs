@@ -80,7 +80,7 @@ fn broken(process: &Process, arguments: &[&str]) -> Vec<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spoiled_row_is_named() {
-    let mut process = Process::start().await;
+    let mut process = Process::start_on_a_directory(&[]).await;
     let api = process.api();
     let mut told = String::new();
     for (method, value) in [("moov-wallet", 100), ("moov-wallet", 250), ("rtp-credit", 300)] {

@@ -98,19 +98,11 @@ async fn transfers(api: &Api, count: usize) -> Vec<String> {
 }
 
 /// Every invariant, with the counterparties' own books.
-async fn verify(process: &Process, api: &Api) {
+fn verify(process: &Process, api: &Api) {
     let books = format!("{}/sandbox/books", process.base());
     let (public, secret) = api.key();
     let key = format!("{public}:{secret}");
-    let data = process.data();
-    let mut arguments = vec!["verify", "--books", &books, "--key", &key];
-    let place = process.database().map(str::to_owned);
-    match &place {
-        Some(url) => arguments.extend(["--database", url]),
-        None => arguments.extend(["--data", data.to_str().unwrap()]),
-    }
-    let (code, out, errors) = process.command(&arguments);
-    assert_eq!(code, 0, "{out}{errors}");
+    process.verify_with(&["--books", &books, "--key", &key]);
 }
 
 async fn are_read_at_the_bank(process: Process) {
@@ -157,7 +149,7 @@ async fn are_read_at_the_bank(process: Process) {
     assert_eq!(verified, (200, json!({ "status": "verified" })));
     assert_eq!(bank.state(&api).await, "verified verification-successful -");
     assert!(bank.methods(&api).await.contains(&"ach-debit-fund".to_owned()));
-    verify(&process, &api).await;
+    verify(&process, &api);
 }
 
 async fn come_back_with_a_code(process: Process) {
@@ -297,14 +289,11 @@ async fn a_kill_after_the_answer_makes_neither_more_nor_fewer() {
     let cents: Vec<i64> = in_files(&process.data()).iter().map(|one| one.cents).collect();
     assert_eq!(cents.len(), 2, "{cents:?}");
     assert_eq!(bank.name(&api, &cents).await.0, 200);
-    verify(&process, &api).await;
+    verify(&process, &api);
     // No client was told of a transfer: a journal without a line has all that there should be.
     let journal = process.data().join("journal.jsonl");
     std::fs::write(&journal, "").unwrap();
-    let (data, journal) = (process.data(), journal.to_str().unwrap().to_owned());
-    let arguments = ["verify", "--data", data.to_str().unwrap(), "--journal", &journal];
-    let (code, out, errors) = process.command(&arguments);
-    assert_eq!(code, 0, "{out}{errors}");
+    process.verify_with(&["--journal", journal.to_str().unwrap()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -340,5 +329,5 @@ async fn an_empty_wallet_leaves_the_account_as_it_was() {
     }
     let cents: Vec<i64> = in_files(&process.data()).iter().map(|one| one.cents).collect();
     assert_eq!(bank.name(&api, &cents).await.0, 200);
-    verify(&process, &api).await;
+    verify(&process, &api);
 }

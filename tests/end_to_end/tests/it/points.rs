@@ -58,7 +58,7 @@ pub async fn hurried(api: &Api, id: &str) -> Option<String> {
 }
 
 async fn killed_at_twenty_points(road: Road) {
-    let mut process = Process::start().await;
+    let mut process = Process::start_on_a_directory(&[]).await;
     let had = process.api().balance(process.api().account()).await;
     let (mut lost, mut killed, mut points) = (0, 0, 0);
     for (call, count) in POINTS {

@@ -96,7 +96,7 @@ async fn what_is_seen_was_declared() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_directory_has_one_server_and_says_so() {
-    let process = Process::start().await;
+    let process = Process::start_on_a_directory(&[]).await;
     let data = process.data();
     let data = data.to_str().unwrap();
     let (code, _, errors) = process.command(&["up", "--data", data, "--listen", "127.0.0.1:0"]);
