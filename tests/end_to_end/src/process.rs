@@ -413,6 +413,17 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Where the whole suite runs by Kafka, one broker would come to tens of thousands of partitions,
+    /// and answer ever later.
+    fn deletes_its_topics(&self) {
+        let Some((_, prefix)) = self.topics().filter(|_| other_shape().is_some()) else { return };
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/kafka");
+        // What it says is of no use to a case that has ended.
+        let _ = Command::new(script).args(["delete", &format!("{prefix}.*")]).output();
+    }
+}
+
 /// The database for tests; `None` (said loudly) where there is none.
 fn test_database() -> Option<String> {
     let url = std::env::var("SWITCHYARD_TEST_POSTGRES").ok();
@@ -519,6 +530,7 @@ impl Drop for Process {
             let _ = child.kill();
             let _ = child.wait();
         }
+        self.deletes_its_topics();
         if std::thread::panicking() {
             eprintln!("--- log of the process ---\n{}", self.log());
         }
