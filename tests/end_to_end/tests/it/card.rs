@@ -131,7 +131,10 @@ async fn a_reversal_that_the_host_forgot_is_found_by_its_settlement_file() {
     let transfer = collect(&api, 77_9700).await;
     assert_eq!(transfer["status"], "failed", "{transfer}");
     let id = transfer["transferID"].as_str().unwrap();
-    assert_eq!(in_force(&api.books().await, id), [77_9700], "the host has it in force");
+    // On many processes its settlement file may be there before a caller hears of the failure.
+    if process.roles().len() == 1 {
+        assert_eq!(in_force(&api.books().await, id), [77_9700], "the host has it in force");
+    }
     let began = tokio::time::Instant::now();
     while !in_force(&api.books().await, id).is_empty() {
         assert!(began.elapsed().as_secs() < 20, "nobody takes it back");
