@@ -402,6 +402,11 @@ impl Process {
         let (code, out, errors) = self.command(&[&place, flags].concat());
         assert_eq!(code, 0, "{out}{errors}");
     }
+    /// The same with the counterparties' own books.
+    pub fn verify_with_books(&self, api: &Api) {
+        let ((public, secret), books) = (api.key(), format!("{}/sandbox/books", self.base()));
+        self.verify_with(&["--books", &books, "--key", &format!("{public}:{secret}")]);
+    }
     /// Where everything is stored.
     pub fn location(&self) -> Location {
         let database = self.database.clone();
@@ -411,9 +416,6 @@ impl Process {
     pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
         run(arguments, self.directory.path())
     }
-}
-
-impl Process {
     /// Where the whole suite runs by Kafka, one broker would come to tens of thousands of partitions,
     /// and answer ever later.
     fn deletes_its_topics(&self) {

@@ -199,8 +199,7 @@ async fn every_code_in_every_form_both_ways() {
     assert_eq!(nothing["waiting"], json!([]), "{nothing}");
     let exceptions = api.get("/operations/ach/exceptions").await.json();
     assert_eq!(exceptions, json!([]));
-    let ((public, secret), books) = (api.key(), format!("{}/sandbox/books", process.base()));
-    process.verify_with(&["--books", &books, "--key", &format!("{public}:{secret}")]);
+    process.verify_with_books(&api);
     println!("{count} transfers: every return code early and late, every change, both ways");
     assert!(process.stop().success());
 }

@@ -97,14 +97,6 @@ async fn transfers(api: &Api, count: usize) -> Vec<String> {
     panic!("there are no {count} transfers")
 }
 
-/// Every invariant, with the counterparties' own books.
-fn verify(process: &Process, api: &Api) {
-    let books = format!("{}/sandbox/books", process.base());
-    let (public, secret) = api.key();
-    let key = format!("{public}:{secret}");
-    process.verify_with(&["--books", &books, "--key", &key]);
-}
-
 async fn are_read_at_the_bank(process: Process) {
     let api = process.api();
     let had = api.balance(api.account()).await;
@@ -149,7 +141,7 @@ async fn are_read_at_the_bank(process: Process) {
     assert_eq!(verified, (200, json!({ "status": "verified" })));
     assert_eq!(bank.state(&api).await, "verified verification-successful -");
     assert!(bank.methods(&api).await.contains(&"ach-debit-fund".to_owned()));
-    verify(&process, &api);
+    process.verify_with_books(&api);
 }
 
 async fn come_back_with_a_code(process: Process) {
@@ -289,7 +281,7 @@ async fn a_kill_after_the_answer_makes_neither_more_nor_fewer() {
     let cents: Vec<i64> = in_files(&process.data()).iter().map(|one| one.cents).collect();
     assert_eq!(cents.len(), 2, "{cents:?}");
     assert_eq!(bank.name(&api, &cents).await.0, 200);
-    verify(&process, &api);
+    process.verify_with_books(&api);
     // No client was told of a transfer: a journal without a line has all that there should be.
     let journal = process.data().join("journal.jsonl");
     std::fs::write(&journal, "").unwrap();
@@ -329,5 +321,5 @@ async fn an_empty_wallet_leaves_the_account_as_it_was() {
     }
     let cents: Vec<i64> = in_files(&process.data()).iter().map(|one| one.cents).collect();
     assert_eq!(bank.name(&api, &cents).await.0, 200);
-    verify(&process, &api);
+    process.verify_with_books(&api);
 }
