@@ -22,6 +22,9 @@ const SEALING_KEY: &str = "sealing.key";
 /// The service that seals and opens account numbers.
 const SEALER: &str = "payment-methods";
 
+/// The rail that micro-deposits take.
+const ACH: &str = "ach";
+
 /// The role of the counterparties.
 const SANDBOX: &str = "sandbox";
 /// The role that passes on what is for others.
@@ -54,6 +57,12 @@ pub struct Plan {
     /// The services of this process; all of them where it says none.
     pub only: Option<Vec<String>>,
     pub elsewhere: Elsewhere,
+}
+
+impl Plan {
+    fn runs(&self, service: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|one| one == service))
+    }
 }
 
 /// How to reach the bank.
@@ -100,10 +109,9 @@ fn payment_methods_settings(
     sealing_key: payment_methods::SealingKey,
 ) -> payment_methods::Config {
     use payment_methods::Deposits;
-    let elsewhere = plan.only.as_ref().is_some_and(|only| !only.iter().any(|one| one == "ach"));
     let deposits = match (plan.sandbox && !plan.send_micro_deposits, &plan.ach) {
         (true, _) => Deposits::Simulated,
-        (false, None) if !elsewhere => Deposits::Unavailable,
+        (false, None) if plan.runs(ACH) => Deposits::Unavailable,
         (false, _) => Deposits::Sent,
     };
     payment_methods::Config { sandbox: plan.sandbox, deposits, sealing_key }
@@ -158,9 +166,7 @@ fn rtp_settings(plan: &Plan) -> rtp::Config {
 /// Brings the embedded store's schema up to date (a database's must be), and starts the services.
 /// In a tokio context, on a thread that is not tokio's.
 pub fn start((store, mut writer): Opened, plan: &Plan) -> Outcome<Running> {
-    let here =
-        |name: &str| plan.only.as_ref().is_none_or(|only| only.iter().any(|one| one == name));
-    let sealing = if here(SEALER) {
+    let sealing = if plan.runs(SEALER) {
         let path = plan.directory.join(SEALING_KEY);
         payment_methods::SealingKey::load_or_create(&path).context("the sealing key")?
     } else {
@@ -188,7 +194,7 @@ pub fn start((store, mut writer): Opened, plan: &Plan) -> Outcome<Running> {
         directory: Some(plan.directory.clone()),
         clock: plan.clock.clone(),
     };
-    services.retain(|service| here(service.name()));
+    services.retain(|service| plan.runs(service.name()));
     runtime::start_beside((store, writer), services, settings, &plan.elsewhere)
         .context("the services cannot start")
 }
