@@ -12,6 +12,7 @@ mod exit;
 mod first_start;
 mod listen;
 mod logs;
+mod memory;
 mod moment;
 mod open_files;
 mod process;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::in_small_pages();
     let cli = match config::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(code) => return code,
