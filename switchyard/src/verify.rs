@@ -3,7 +3,6 @@
 
 mod outside;
 
-use contracts::exchanges::EventPlace;
 use serde::Serialize;
 use store::{Store, Tx};
 
@@ -82,14 +81,7 @@ fn all(
     let mut results: Vec<Checked> = books.into_iter().map(of_ledger).collect();
     let indexes = transfers::store::Indexes::new(store);
     indexes.restore(tx)?;
-    let engine = store.engine();
-    let mut read = |tx: &mut Tx<'_>, topic: &'static str, at: EventPlace| {
-        eventlog::Log::one(engine, tx, topic, at).map_err(|error| match error {
-            eventlog::Error::Store(error) => error,
-            other => store::Error::Other(other.to_string()),
-        })
-    };
-    let found = transfers::store::statuses_expected(tx, &mut read)?;
+    let found = transfers::store::statuses_expected(tx, &mut eventlog::Log::some)?;
     results.push(checked(
         "V5",
         "postings and status are what the outcome demands",
@@ -100,7 +92,7 @@ fn all(
     let stored = found.0 - transfers::store::count_unrequested(tx)?;
     results.push(checked("V6", "one transfer for each idempotency key", "transfers", found));
     results.push(outside::acknowledged(tx, stored, outside)?);
-    let found = transfers::store::transitions_legal(tx, &mut read)?;
+    let found = transfers::store::transitions_legal(tx, &mut eventlog::Log::some)?;
     results.push(checked("V8", "every transition is in the table", "transfers", found));
     let found = transfers::store::refunds_limited(tx)?;
     results.push(checked("V19", "refunds never exceed what they refund", "refunded", found));

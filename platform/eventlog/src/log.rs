@@ -53,7 +53,7 @@ pub(crate) struct Topic {
     name: &'static str,
     insert: &'static Insert<8>,
     read: &'static Sql,
-    one: &'static Sql,
+    by_place: &'static Select<2>,
     by_number: &'static Select<2>,
     /// The last place and numbers given, committed or not.
     pub(crate) head: Cursor,
@@ -97,14 +97,12 @@ impl Topic {
             ),
         };
         let numbers = [("shard", Kind::Int), ("sequence", Kind::Int)];
-        let one = match engine {
-            Engine::Sqlite => {
-                format!("SELECT {columns} FROM {table} WHERE place = $1 AND shard = $2")
-            }
-            Engine::Postgres => {
-                format!("SELECT {columns} FROM {table} WHERE sequence = $1 AND shard = $2")
-            }
+        // What addresses a row: the row's own number, or its number in its stream.
+        let place = match engine {
+            Engine::Sqlite => "place",
+            Engine::Postgres => "sequence",
         };
+        let places = [("shard", Kind::Int), (place, Kind::Int)];
         let insert = Insert::new(
             table,
             [
@@ -123,7 +121,7 @@ impl Topic {
             name,
             insert: Box::leak(Box::new(insert)),
             read: declared(read),
-            one: declared(one),
+            by_place: Box::leak(Box::new(Select::new(table, COLUMNS, places))),
             by_number: Box::leak(Box::new(Select::new(table, COLUMNS, numbers))),
             head: Cursor::start(shards),
             saved: Cursor::start(shards),
@@ -421,14 +419,21 @@ impl Log {
     }
     /// One event by its place; for timelines. A reader's transaction will do.
     pub fn one(
-        engine: Engine,
         tx: &mut Tx<'_>,
         topic: &'static str,
         at: EventPlace,
-    ) -> Result<Option<Stored>, Error> {
-        let statement = Topic::new_cached(topic, engine);
-        let key = [Value::Int(at.place), Value::Int(i64::from(at.shard))];
-        Ok(tx.query_one(statement, &key, stored)?)
+    ) -> store::Result<Option<Stored>> {
+        Ok(Self::some(tx, topic, &[at])?.pop())
+    }
+    /// Those events that there are of these places of a topic.
+    pub fn some(
+        tx: &mut Tx<'_>,
+        topic: &'static str,
+        places: &[EventPlace],
+    ) -> store::Result<Vec<Stored>> {
+        let select = Topic::by_place(topic, tx.engine());
+        let key = |at: &EventPlace| [Value::Int(i64::from(at.shard)), Value::Int(at.place)];
+        tx.select_many(select, places, key, stored)
     }
 }
 
@@ -436,13 +441,13 @@ impl Topic {
     fn gap(&self, shard: u32, expected: i64, found: i64) -> Error {
         Error::Gap { topic: self.name.to_owned(), shard, expected, found }
     }
-    /// The statement that reads one event, made once per topic and process.
-    fn new_cached(name: &'static str, engine: Engine) -> &'static Sql {
-        static MADE: std::sync::Mutex<BTreeMap<(&'static str, bool), &'static Sql>> =
+    /// The statement that reads events by their places, made once per topic and process.
+    fn by_place(name: &'static str, engine: Engine) -> &'static Select<2> {
+        static MADE: std::sync::Mutex<BTreeMap<(&'static str, bool), &'static Select<2>>> =
             std::sync::Mutex::new(BTreeMap::new());
         let mut made = MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         made.entry((name, engine == Engine::Sqlite))
-            .or_insert_with(|| Self::new(name, engine, 1).one)
+            .or_insert_with(|| Self::new(name, engine, 1).by_place)
     }
 }
 

@@ -362,14 +362,7 @@ impl Platform {
         topic: &'static str,
         at: EventPlace,
     ) -> Result<Option<eventlog::Stored>, Refusal> {
-        let engine = self.engine();
-        self.read(move |tx| {
-            Log::one(engine, tx, topic, at).map_err(|error| match error {
-                eventlog::Error::Store(error) => error,
-                other => store::Error::Other(other.to_string()),
-            })
-        })
-        .await
+        self.read(move |tx| Log::one(tx, topic, at)).await
     }
     /// Whether a service consumes a kind of event of a topic.
     pub(crate) fn consumes(&self, service: &'static str, topic: &'static str, kind: i64) -> bool {

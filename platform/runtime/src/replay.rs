@@ -268,7 +268,7 @@ impl Consumer {
     ) -> Result<(), Stopped> {
         let topic = self.of().1;
         let failed = |fault| Stopped::Failed(Box::new((letter.id.clone(), fault)));
-        let found = Log::one(tx.engine(), tx, topic, letter.event());
+        let found = Log::one(tx, topic, letter.event());
         let event = found.map_err(Fault::from).map_err(failed)?;
         let lost = || Fault::Poison("the log does not hold this event any more".to_owned());
         let event = event.ok_or_else(lost).map_err(failed)?;

@@ -83,9 +83,13 @@ pub fn acknowledged(tx: &mut Tx<'_>, stored: u64, outside: &Outside) -> store::R
         {
             faults.push(format!("key {key} was told {other} and {id}"));
         }
-        if ids.insert(*id) && transfers::store::load(tx, *id)?.is_none() {
-            faults.push(format!("{id} was acknowledged and is not stored"));
-        }
+        ids.insert(*id);
+    }
+    let told: Vec<TransferId> = ids.iter().copied().collect();
+    for page in told.chunks(PAGE) {
+        let found = transfers::store::load_many(tx, page.iter().copied())?;
+        let missing = page.iter().filter(|id| !found.contains_key(id));
+        faults.extend(missing.map(|id| format!("{id} was acknowledged and is not stored")));
     }
     let explained = ids.len() as u64 + journal.unanswered;
     if stored > explained {

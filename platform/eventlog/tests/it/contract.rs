@@ -1,5 +1,6 @@
 //! What every transport keeps (2-delivery, 4.2 and 4.4).
 
+use contracts::exchanges::EventPlace;
 use eventlog::{Cursor, Error, Log, Stored};
 use store::{Sql, Value};
 
@@ -212,13 +213,18 @@ fn a_quiet_topic_has_no_end(bed: &Bed) {
 fn one_event_is_found_by_its_place(bed: &Bed) {
     let mut open = bed.open();
     let written = open.commit(&scattered(bed, 6));
-    let engine = open.writer.engine();
     let mut tx = open.writer.begin().unwrap();
-    for event in written {
-        let at = contracts::exchanges::EventPlace { shard: event.shard, place: event.place };
-        let found = Log::one(engine, &mut tx, TOPIC, at).unwrap().unwrap();
+    let place = |event: &Stored| EventPlace { shard: event.shard, place: event.place };
+    for event in &written {
+        let found = Log::one(&mut tx, TOPIC, place(event)).unwrap().unwrap();
         assert_eq!(found.payload, event.payload);
     }
-    let nowhere = contracts::exchanges::EventPlace { shard: 0, place: 1_000_000 };
-    assert!(Log::one(engine, &mut tx, TOPIC, nowhere).unwrap().is_none());
+    let nowhere = EventPlace { shard: 0, place: 1_000_000 };
+    assert!(Log::one(&mut tx, TOPIC, nowhere).unwrap().is_none());
+    // Many at once: those that there are, in the order that was asked for.
+    let mut places: Vec<EventPlace> = written.iter().rev().map(place).collect();
+    let asked = places.clone();
+    places.insert(2, nowhere);
+    let found = Log::some(&mut tx, TOPIC, &places).unwrap();
+    assert_eq!(found.iter().map(place).collect::<Vec<_>>(), asked);
 }

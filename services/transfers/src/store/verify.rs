@@ -43,14 +43,14 @@ const FAULTS_MOST: usize = 100;
 /// What a check counted, and what it found wrong.
 pub type Checked = (u64, Vec<String>);
 
-/// How a check reads an event: by topic and place.
-pub type ReadEvent<'r> =
-    dyn FnMut(&mut Tx<'_>, &'static str, EventPlace) -> Result<Option<Stored>> + 'r;
+/// How a check reads events of a topic: those that there are of some places.
+pub type ReadEvents<'r> =
+    dyn FnMut(&mut Tx<'_>, &'static str, &[EventPlace]) -> Result<Vec<Stored>> + 'r;
 
-/// Every transfer, in pages; `each` may read more.
-fn each_record(
+/// Every transfer, a page at a time; `each` may read more.
+fn each_page(
     tx: &mut Tx<'_>,
-    mut each: impl FnMut(&mut Tx<'_>, &Record) -> Result<()>,
+    mut each: impl FnMut(&mut Tx<'_>, &[Record]) -> Result<()>,
 ) -> Result<u64> {
     let mut counted = 0;
     let mut last: Option<TransferId> = None;
@@ -67,13 +67,12 @@ fn each_record(
         };
         let Some(end) = ids.last().copied() else { return Ok(counted) };
         last = Some(end);
-        let found = load_many(tx, ids.iter().copied())?;
-        for id in &ids {
-            // A row whose bucket is not its id's is found by the page and not by its key.
-            let record = found.get(id).ok_or_else(|| corrupt(&format!("{id} by its key")))?;
-            each(tx, record)?;
-            counted += 1;
-        }
+        let mut found = load_many(tx, ids.iter().copied())?;
+        // A row whose bucket is not its id's is found by the page and not by its key.
+        let by_key = |id| found.remove(id).ok_or_else(|| corrupt(&format!("{id} by its key")));
+        let records: Vec<Record> = ids.iter().map(by_key).collect::<Result<_>>()?;
+        each(tx, &records)?;
+        counted += records.len() as u64;
     }
 }
 
@@ -96,10 +95,12 @@ pub fn keys_unique(tx: &mut Tx<'_>, indexes: &Indexes) -> Result<Checked> {
         let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         note(&mut faults, format!("key {key} made {count} transfers"));
     }
-    let counted = each_record(tx, |tx, record| {
-        let known = indexes.known(tx, &[record.key_hash])?.pop().flatten();
-        if known != Some(record.id) {
-            note(&mut faults, format!("{}: its key names {known:?}", record.id));
+    let counted = each_page(tx, |tx, records| {
+        let keys: Vec<_> = records.iter().map(|record| record.key_hash).collect();
+        for (record, known) in records.iter().zip(indexes.known(tx, &keys)?) {
+            if known != Some(record.id) {
+                note(&mut faults, format!("{}: its key names {known:?}", record.id));
+            }
         }
         Ok(())
     })?;
@@ -140,22 +141,40 @@ fn told(stored: &Stored) -> Result<Told> {
     })
 }
 
-fn tale(tx: &mut Tx<'_>, record: &Record, read: &mut ReadEvent<'_>) -> Result<Vec<Option<Told>>> {
-    let marks: Vec<_> = record.trail.marks().collect();
-    marks
-        .into_iter()
-        .map(|mark| read(tx, mark.topic, mark.at)?.map(|stored| told(&stored)).transpose())
-        .collect()
+/// Every transfer with the events of its trail, oldest first; `None` where one is missing.
+fn each_tale(
+    tx: &mut Tx<'_>,
+    read: &mut ReadEvents<'_>,
+    mut each: impl FnMut(&Record, Vec<Option<Told>>),
+) -> Result<u64> {
+    each_page(tx, |tx, records| {
+        let mut places: BTreeMap<&'static str, Vec<EventPlace>> = BTreeMap::new();
+        for mark in records.iter().flat_map(|record| record.trail.marks()) {
+            places.entry(mark.topic).or_default().push(mark.at);
+        }
+        let mut events = BTreeMap::new();
+        for (topic, places) in places {
+            for event in read(tx, topic, &places)? {
+                let at = EventPlace { shard: event.shard, place: event.place };
+                events.insert((topic, at), event);
+            }
+        }
+        for record in records {
+            let events = record.trail.marks().map(|mark| events.get(&(mark.topic, mark.at)));
+            each(record, events.map(|event| event.map(told).transpose()).collect::<Result<_>>()?);
+        }
+        Ok(())
+    })
 }
 
 /// V5, this service's part: each status is the one that the events consumed demand, whatever their
 /// order, with its completion time and its reason.
-pub fn statuses_expected(tx: &mut Tx<'_>, read: &mut ReadEvent<'_>) -> Result<Checked> {
+pub fn statuses_expected(tx: &mut Tx<'_>, read: &mut ReadEvents<'_>) -> Result<Checked> {
     let mut faults = Vec::new();
-    let counted = each_record(tx, |tx, record| {
+    let counted = each_tale(tx, read, |record, tale| {
         let legs = record.parties.legs();
         let mut inputs = Vec::new();
-        for told in tale(tx, record, read)? {
+        for told in tale {
             match told {
                 Some(Told::Input(input)) => inputs.push(input),
                 None => {
@@ -183,7 +202,6 @@ pub fn statuses_expected(tx: &mut Tx<'_>, read: &mut ReadEvent<'_>) -> Result<Ch
         if record.amount.value <= 0 {
             note(&mut faults, format!("{} moves {}", record.id, record.amount));
         }
-        Ok(())
     })?;
     Ok((counted, faults))
 }
@@ -198,11 +216,11 @@ fn replay(inputs: &[Input], legs: Legs) -> Progress {
 }
 
 /// V8: each recorded transition is in the table, final is final, and the last one is the row's.
-pub fn transitions_legal(tx: &mut Tx<'_>, read: &mut ReadEvent<'_>) -> Result<Checked> {
+pub fn transitions_legal(tx: &mut Tx<'_>, read: &mut ReadEvents<'_>) -> Result<Checked> {
     let mut faults = Vec::new();
-    let counted = each_record(tx, |tx, record| {
+    let counted = each_tale(tx, read, |record, tale| {
         let mut status = TransferStatus::Created;
-        for (number, told) in tale(tx, record, read)?.into_iter().enumerate() {
+        for (number, told) in tale.into_iter().enumerate() {
             match told {
                 Some(Told::Created) if number == 0 => {}
                 Some(Told::Updated(next)) => {
@@ -225,7 +243,6 @@ pub fn transitions_legal(tx: &mut Tx<'_>, read: &mut ReadEvent<'_>) -> Result<Ch
         if record.progress.detail.canceling && is_final(record.progress.status) {
             note(&mut faults, format!("{} is final and still being cancelled", record.id));
         }
-        Ok(())
     })?;
     Ok((counted, faults))
 }
@@ -234,11 +251,15 @@ pub fn transitions_legal(tx: &mut Tx<'_>, read: &mut ReadEvent<'_>) -> Result<Ch
 /// and each is known to the transfer that it refunds.
 pub fn refunds_limited(tx: &mut Tx<'_>) -> Result<Checked> {
     let mut faults = Vec::new();
-    each_record(tx, |tx, record| {
-        let Some(original) = record.refund_of() else { return Ok(()) };
-        let known = refunds(tx, [original])?.remove(&original).unwrap_or_default();
-        if !known.iter().any(|row| row.refund == record.id) {
-            note(&mut faults, format!("{} refunds {original}, which does not know it", record.id));
+    each_page(tx, |tx, records| {
+        let known = refunds(tx, records.iter().filter_map(Record::refund_of))?;
+        for record in records {
+            let Some(original) = record.refund_of() else { continue };
+            let rows = known.get(&original).map_or(&[][..], Vec::as_slice);
+            if !rows.iter().any(|row| row.refund == record.id) {
+                let id = record.id;
+                note(&mut faults, format!("{id} refunds {original}, which does not know it"));
+            }
         }
         Ok(())
     })?;

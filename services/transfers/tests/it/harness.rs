@@ -209,19 +209,12 @@ impl Harness {
 }
 
 fn faults(store: &Store) -> Vec<String> {
-    let engine = store.engine();
     let faults = store.read(|tx| {
-        let mut read = |tx: &mut store::Tx<'_>, topic: &'static str, at| {
-            eventlog::Log::one(engine, tx, topic, at).map_err(|error| match error {
-                eventlog::Error::Store(error) => error,
-                other => store::Error::Other(other.to_string()),
-            })
-        };
         let indexes = transfers::store::Indexes::new(store);
         indexes.restore(tx)?;
         let mut faults = transfers::store::keys_unique(tx, &indexes)?.1;
-        faults.extend(transfers::store::statuses_expected(tx, &mut read)?.1);
-        faults.extend(transfers::store::transitions_legal(tx, &mut read)?.1);
+        faults.extend(transfers::store::statuses_expected(tx, &mut eventlog::Log::some)?.1);
+        faults.extend(transfers::store::transitions_legal(tx, &mut eventlog::Log::some)?.1);
         faults.extend(transfers::store::refunds_limited(tx)?.1);
         Ok(faults)
     });
