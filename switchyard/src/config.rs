@@ -52,7 +52,43 @@ fn file_of(arguments: &[OsString]) -> Option<PathBuf> {
 fn read(path: PathBuf) -> Result<toml::Table, String> {
     let text = std::fs::read_to_string(&path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    text.parse().map_err(|error| format!("{}: {error}", path.display()))
+    let table = text.parse().map_err(|error| format!("{}: {error}", path.display()))?;
+    check(&Cli::command(), &table).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(table)
+}
+
+/// Whether each name is that of a flag, of any command or of the table's own, with a value that can
+/// be given to one.
+fn check(command: &Command, file: &toml::Table) -> Result<(), String> {
+    for (name, value) in file {
+        match (command.find_subcommand(name), value) {
+            (Some(own), toml::Value::Table(table)) => {
+                for (inner, value) in table {
+                    check_one(own, inner, value).map_err(|error| {
+                        format!("[{name}] {error}: see `switchyard {name} --help`")
+                    })?;
+                }
+            }
+            _ => check_one(command, name, value)
+                .map_err(|error| format!("{error}: see `switchyard help COMMAND`"))?,
+        }
+    }
+    Ok(())
+}
+
+fn check_one(command: &Command, name: &str, value: &toml::Value) -> Result<(), String> {
+    if !has_flag(command, &name.replace('_', "-")) {
+        return Err(format!("`{name}` is the name of no flag"));
+    }
+    match text_of(value) {
+        Some(_) => Ok(()),
+        None => Err(format!("`{name}` is of type {}, where one value belongs", value.type_str())),
+    }
+}
+
+fn has_flag(command: &Command, name: &str) -> bool {
+    command.get_arguments().any(|argument| argument.get_long() == Some(name))
+        || command.get_subcommands().any(|sub| has_flag(sub, name))
 }
 
 /// The command with the file's values as defaults, so that flags and variables win.
@@ -73,14 +109,21 @@ fn with_file(command: Command, file: &toml::Table) -> Command {
 fn with_value(argument: clap::Arg, table: &toml::Table) -> clap::Arg {
     let named = |name: &str| table.get(name).or_else(|| table.get(&name.replace('-', "_")));
     let Some(value) = argument.get_long().and_then(named) else { return argument };
-    let text = match value {
-        toml::Value::String(text) => text.clone(),
-        toml::Value::Integer(number) => number.to_string(),
-        toml::Value::Float(number) => number.to_string(),
-        toml::Value::Boolean(flag) => flag.to_string(),
-        _ => return argument,
-    };
-    argument.default_value(text)
+    match text_of(value) {
+        Some(text) => argument.default_value(text),
+        None => argument,
+    }
+}
+
+/// A value as it would stand on the command line.
+fn text_of(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(flag) => Some(flag.to_string()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -103,5 +146,22 @@ mod tests {
         assert_eq!(up.data.to_str(), Some("/b"));
         assert_eq!(up.listen.to_string(), "127.0.0.1:9");
         assert!(up.run.sandbox);
+    }
+
+    #[test]
+    fn a_name_that_is_no_flag_is_an_error() {
+        let check = |file: &str| super::check(&Cli::command(), &file.parse().unwrap());
+        check("data = \"/a\"\nkafka_prefix = \"a\"\n[up]\nlisten = \"127.0.0.1:9\"\n").unwrap();
+        for (file, error) in [
+            ("dat = \"/a\"", "`dat` is the name of no flag: see `switchyard help COMMAND`"),
+            ("[up]\nkeep = true", "[up] `keep` is the name of no flag: see `switchyard up --help`"),
+            ("[upp]\ndata = \"/a\"", "`upp` is the name of no flag: see `switchyard help COMMAND`"),
+            (
+                "data = [\"/a\"]",
+                "`data` is of type array, where one value belongs: see `switchyard help COMMAND`",
+            ),
+        ] {
+            assert_eq!(check(file).unwrap_err(), error);
+        }
     }
 }
