@@ -71,6 +71,8 @@ pub struct Seen {
     pub sending_seconds: f64,
     /// From the first request to the last answer.
     pub seconds: f64,
+    /// In a closed loop: from the first request until each further tenth of them began.
+    pub tenths_seconds: Vec<f64>,
     /// Ids of some accepted transfers.
     pub sample: Vec<String>,
 }
@@ -110,6 +112,7 @@ pub async fn run(plan: Plan, progress: impl Fn(u64) + Send + 'static) -> Outcome
 
 pub(super) struct Shared {
     pub(super) plan: Plan,
+    begin: Instant,
     next: Cell<u64>,
     answered: Cell<u64>,
     pub(super) seen: RefCell<Seen>,
@@ -125,6 +128,7 @@ async fn drive(plan: Plan, progress: impl Fn(u64) + Send + 'static) -> Outcome<S
     let begin = Instant::now();
     let shared = Rc::new(Shared {
         plan,
+        begin,
         next: Cell::new(0),
         answered: Cell::new(0),
         seen: RefCell::default(),
@@ -178,6 +182,10 @@ impl Shared {
         let number = self.next.get();
         let Pace::Closed { transfers } = self.plan.pace else { return None };
         self.next.set(number + 1);
+        let tenth = transfers / 10;
+        if (1..10).any(|one| number == one * tenth) {
+            self.seen.borrow_mut().tenths_seconds.push(self.begin.elapsed().as_secs_f64());
+        }
         (number < transfers).then_some(number)
     }
     /// Notes an answer; its latency is from the intended time in an open loop, else from sending.

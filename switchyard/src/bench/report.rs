@@ -77,6 +77,9 @@ pub struct Report {
     pub hot: bool,
     pub accepted_per_second: f64,
     pub completed_per_second: f64,
+    /// Accepted in the first and in the last tenth of a closed loop: what the transfers before cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenths_per_second: Option<[f64; 2]>,
     /// Entries that the bank acknowledged in files; of a rail that has files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filed_per_second: Option<f64>,
@@ -155,6 +158,10 @@ impl Report {
         if let Some(filed) = self.filed_per_second {
             let line = format!("in files    {filed:>10.0} /s, acknowledged by the bank");
             lines.insert(3, line);
+        }
+        if let Some([first, last]) = self.tenths_per_second {
+            let line = format!("  {first:>12.0} /s in the first tenth, {last:.0} /s in the last");
+            lines.insert(2, line);
         }
         if let Some(bytes) = self.bytes_per_transfer {
             lines.push(format!("disk        {bytes:.0} bytes a transfer"));

@@ -260,6 +260,7 @@ async fn measure(
         hot: arguments.hot,
         accepted_per_second: accepted as f64 / seen.seconds,
         completed_per_second: accepted as f64 / whole,
+        tenths_per_second: tenths(&seen, arguments.transfers),
         filed_per_second: filed.map(|wait| accepted as f64 / (seen.seconds + wait.as_secs_f64())),
         drain_millis: drain.as_secs_f64() * 1e3,
         post_millis: Percentiles::of(seen.accepted_micros),
@@ -275,6 +276,13 @@ async fn measure(
         open_loop,
         verified: None,
     })
+}
+
+/// How many were accepted a second in the first and the last tenth of a closed loop.
+fn tenths(seen: &load::Seen, transfers: u64) -> Option<[f64; 2]> {
+    let (first, last) = (*seen.tenths_seconds.first()?, seen.seconds - seen.tenths_seconds.last()?);
+    let of_one = (transfers / 10) as f64;
+    (transfers >= 10_000).then_some([of_one / first, of_one / last])
 }
 
 /// Waits until so many entries are in files that the bank has: the wait for the last cut-off is in it.
