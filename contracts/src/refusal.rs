@@ -48,6 +48,8 @@ codes! {
     Conflict = "conflict", 409;
     /// The body is over 64 KiB.
     TooLarge = "too-large", 413;
+    /// One of our own asked a process that cannot answer: it has another peer key, or other services.
+    Misdirected = "misdirected", 421;
     /// A field breaks its rule; the body names each.
     InvalidField = "invalid-field", 422;
     /// The key was used before with another body.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use contracts::{Code, Refusal};
-use http::{HeaderName, HeaderValue, Method, Request, Response, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use runtime::{HttpBody, PeerKey, Platform, Router, Running};
@@ -69,8 +69,8 @@ impl Routes {
         let path = request.uri().path();
         let mut response = if let Some(rest) = path.strip_prefix("/internal/") {
             match self.asked_by_a_service(rest, request.headers()) {
-                Some(router) => router.oneshot(request).await?,
-                None => runtime::refused(&Refusal::not_found("path")),
+                Ok(router) => router.oneshot(request).await?,
+                Err(refusal) => runtime::refused(&refusal),
             }
         } else if is_own(path) && !(self.sandbox_elsewhere && path.starts_with("/sandbox/")) {
             let (parts, body) = request.into_parts();
@@ -89,11 +89,18 @@ impl Routes {
         Ok(response)
     }
 
-    /// Where a service of another process may ask, if it is one. To others there is no such path.
-    fn asked_by_a_service(&self, rest: &str, headers: &http::HeaderMap) -> Option<Router> {
-        let key = self.key.as_ref().filter(|key| key.is_shown_by(headers));
-        let service = rest.split('/').next().filter(|_| key.is_some())?;
-        self.internal.get(service).cloned()
+    /// Where a service of another process may ask, if it is one. To others there is no such path. A
+    /// service must not take that for its answer: to it, "no such thing" is a fact about a thing.
+    fn asked_by_a_service(&self, rest: &str, headers: &HeaderMap) -> Result<Router, Refusal> {
+        if !PeerKey::is_any_shown_by(headers) {
+            return Err(Refusal::not_found("path"));
+        }
+        let misdirected = |why: &str| Refusal::new(Code::Misdirected, why);
+        if !self.key.as_ref().is_some_and(|key| key.is_shown_by(headers)) {
+            return Err(misdirected("this process has another peer key"));
+        }
+        let router = rest.split('/').next().and_then(|service| self.internal.get(service));
+        router.cloned().ok_or_else(|| misdirected("this process does not run that service"))
     }
 
     async fn own(&self, parts: &Parts, body: Incoming) -> Result<Response<HttpBody>, Refusal> {

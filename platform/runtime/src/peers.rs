@@ -245,6 +245,11 @@ async fn ask(place: &Place, question: &Question<'_>) -> Result<Vec<u8>, Refusal>
         .map_err(|_| Refusal::new(Code::Unavailable, "an answer broke off"))?;
     match status {
         StatusCode::OK => Ok(body.to_vec()),
+        StatusCode::MISDIRECTED_REQUEST => {
+            let said = String::from_utf8_lossy(&body).into_owned();
+            tracing::error!(path = question.path, said, "look at the peers and the peer key");
+            Err(Refusal::new(Code::Unavailable, "an internal question reached the wrong process"))
+        }
         status if question.method != Method::Get && status.is_client_error() => {
             Err(refused(status, &body))
         }
@@ -277,4 +282,25 @@ fn refused(status: StatusCode, body: &[u8]) -> Refusal {
         }
     };
     Refusal::new(code, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_reached_a_wrong_process_says_nothing_of_a_thing() {
+        for (method, status, code) in [
+            (Method::Get, StatusCode::NOT_FOUND, Code::NotFound),
+            (Method::Get, StatusCode::MISDIRECTED_REQUEST, Code::Unavailable),
+            (Method::Post, StatusCode::MISDIRECTED_REQUEST, Code::Unavailable),
+            (Method::Get, StatusCode::FORBIDDEN, Code::Internal),
+            (Method::Post, StatusCode::CONFLICT, Code::Conflict),
+            (Method::Get, StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
+        ] {
+            let place = Place::Here(Router::new().fallback(move || async move { status }));
+            let question = Question { method, path: "/internal/things", body: Vec::new() };
+            assert_eq!(ask(&place, &question).await.unwrap_err().code, code, "{status}");
+        }
+    }
 }

@@ -56,6 +56,9 @@ pub struct Peer {
     pub outside: bool,
 }
 
+/// How a peer key is shown.
+const SCHEME: &str = "Bearer ";
+
 /// The credential that services show each other.
 #[derive(Clone)]
 pub struct PeerKey(HeaderValue);
@@ -70,9 +73,14 @@ impl PeerKey {
     /// A key of at least 16 visible characters.
     pub fn new(key: &str) -> Option<Self> {
         let long = key.len() >= 16 && key.bytes().all(|byte| byte.is_ascii_graphic());
-        let mut value = HeaderValue::try_from(format!("Bearer {key}")).ok().filter(|_| long)?;
+        let mut value = HeaderValue::try_from(format!("{SCHEME}{key}")).ok().filter(|_| long)?;
         value.set_sensitive(true);
         Some(Self(value))
+    }
+    /// Whether a request shows a peer key, this one or another.
+    pub fn is_any_shown_by(headers: &axum::http::HeaderMap) -> bool {
+        let shown = headers.get(header::AUTHORIZATION).map_or(&[][..], HeaderValue::as_bytes);
+        shown.starts_with(SCHEME.as_bytes())
     }
     /// Whether a request shows this key; in a time that does not depend on where it differs.
     pub fn is_shown_by(&self, headers: &axum::http::HeaderMap) -> bool {

@@ -106,6 +106,10 @@ async fn strangers_are_refused() {
     assert_eq!(api.get(foreign).await.status, 404);
     assert_eq!(api.get("/accounts/not-an-id/transfers").await.status, 404);
     assert_eq!(api.get("/internal/payment-methods?ids=").await.status, 404);
+    // A service with another key is told so: to it "no such thing" would be a fact about a method.
+    let service = api.anonymous(Method::GET, "/internal/payment-methods?ids=");
+    let service = service.bearer_auth("another-key-of-peers");
+    assert_eq!(api.send(service).await.unwrap().status, 421);
     assert_eq!(api.get("/nowhere").await.status, 404);
     // A customer's key sees its own account alone, and no operations.
     let made =
