@@ -281,7 +281,8 @@ impl<H: Hears> Driver<H> {
         let now = self.now();
         self.connection.disconnected(now, self.platform.clock().machine().0.unsigned_abs());
         let retry = self.connection.reconnect_at().and_then(|at| u64::try_from(at).ok());
-        if was_up {
+        // At the end of a process the sandbox's host signs off as the rail does.
+        if was_up && !self.platform.is_stopping() {
             tracing::warn!(why, "card: the connection to the host is down");
         }
         self.link.show("down", Some(why.to_owned()), retry);
