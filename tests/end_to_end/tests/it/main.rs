@@ -61,6 +61,7 @@ mod idempotency;
 mod invariants;
 mod micro_deposits;
 mod points;
+mod readme;
 mod refunds;
 mod restore;
 mod rtp;
