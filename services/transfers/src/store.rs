@@ -23,9 +23,7 @@ use crate::domain::{Detail, Extra, Given, Parties, Progress, Trail};
 
 pub use indexes::Indexes;
 pub use refunds::{Refund, insert_refunds, refunding, refunds};
-pub use verify::{
-    Checked, count_unrequested, keys_unique, refunds_limited, statuses_expected, transitions_legal,
-};
+pub use verify::{Checked, count_unrequested, keys_unique, refunds_limited, trails_hold};
 
 /// The tables of this service.
 pub static TABLES: &[&str] = &["transfers_transfer", "transfers_cancellation", "transfers_refund"];

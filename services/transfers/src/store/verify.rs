@@ -44,8 +44,7 @@ const FAULTS_MOST: usize = 100;
 pub type Checked = (u64, Vec<String>);
 
 /// How a check reads events of a topic: those that there are of some places.
-pub type ReadEvents<'r> =
-    dyn FnMut(&mut Tx<'_>, &'static str, &[EventPlace]) -> Result<Vec<Stored>> + 'r;
+pub type ReadEvents = fn(&mut Tx<'_>, &'static str, &[EventPlace]) -> Result<Vec<Stored>>;
 
 /// Every transfer, a page at a time; `each` may read more.
 fn each_page(
@@ -144,8 +143,8 @@ fn told(stored: &Stored) -> Result<Told> {
 /// Every transfer with the events of its trail, oldest first; `None` where one is missing.
 fn each_tale(
     tx: &mut Tx<'_>,
-    read: &mut ReadEvents<'_>,
-    mut each: impl FnMut(&Record, Vec<Option<Told>>),
+    read: ReadEvents,
+    mut each: impl FnMut(&Record, &[Option<Told>]),
 ) -> Result<u64> {
     each_page(tx, |tx, records| {
         let mut places: BTreeMap<&'static str, Vec<EventPlace>> = BTreeMap::new();
@@ -161,52 +160,57 @@ fn each_tale(
         }
         for record in records {
             let events = record.trail.marks().map(|mark| events.get(&(mark.topic, mark.at)));
-            each(record, events.map(|event| event.map(told).transpose()).collect::<Result<_>>()?);
+            let tale = events.map(|event| event.map(told).transpose());
+            each(record, &tale.collect::<Result<Vec<_>>>()?);
         }
         Ok(())
     })
 }
 
 /// V5, this service's part: each status is the one that the events consumed demand, whatever their
-/// order, with its completion time and its reason.
-pub fn statuses_expected(tx: &mut Tx<'_>, read: &mut ReadEvents<'_>) -> Result<Checked> {
-    let mut faults = Vec::new();
+/// order, with its completion time and its reason. V8: each recorded transition is in the table,
+/// final is final, and the last one is the row's. In this order, from one look at the events.
+pub fn trails_hold(tx: &mut Tx<'_>, read: ReadEvents) -> Result<[Checked; 2]> {
+    let (mut statuses, mut transitions) = (Vec::new(), Vec::new());
     let counted = each_tale(tx, read, |record, tale| {
-        let legs = record.parties.legs();
-        let mut inputs = Vec::new();
-        for told in tale {
-            match told {
-                Some(Told::Input(input)) => inputs.push(input),
-                None => {
-                    note(&mut faults, format!("{}: an event of its trail is missing", record.id))
-                }
-                _ => {}
-            }
-        }
-        let expected = replay(&inputs, legs);
-        let found = &record.progress;
-        if expected.status != found.status {
-            let (is, due) = (found.status.as_str(), expected.status.as_str());
-            note(&mut faults, format!("{} is {is} where its events say {due}", record.id));
-        }
-        let finished = matches!(found.status, TransferStatus::Completed | TransferStatus::Reversed);
-        if found.completed.is_some() && !finished {
-            note(&mut faults, format!("{} has a time of completion and is not", record.id));
-        }
-        if found.status == TransferStatus::Completed && found.completed.is_none() {
-            note(&mut faults, format!("{} is completed without a time", record.id));
-        }
-        if expected.detail.failure != found.detail.failure {
-            note(&mut faults, format!("{} has another reason than its events", record.id));
-        }
-        if record.amount.value <= 0 {
-            note(&mut faults, format!("{} moves {}", record.id, record.amount));
-        }
+        status_is_expected(record, tale, &mut statuses);
+        transitions_are_legal(record, tale, &mut transitions);
     })?;
-    Ok((counted, faults))
+    Ok([(counted, statuses), (counted, transitions)])
 }
 
-fn replay(inputs: &[Input], legs: Legs) -> Progress {
+fn status_is_expected(record: &Record, tale: &[Option<Told>], faults: &mut Vec<String>) {
+    let legs = record.parties.legs();
+    let mut inputs = Vec::new();
+    for told in tale {
+        match told {
+            Some(Told::Input(input)) => inputs.push(input),
+            None => note(faults, format!("{}: an event of its trail is missing", record.id)),
+            _ => {}
+        }
+    }
+    let expected = replay(&inputs, legs);
+    let found = &record.progress;
+    if expected.status != found.status {
+        let (is, due) = (found.status.as_str(), expected.status.as_str());
+        note(faults, format!("{} is {is} where its events say {due}", record.id));
+    }
+    let finished = matches!(found.status, TransferStatus::Completed | TransferStatus::Reversed);
+    if found.completed.is_some() && !finished {
+        note(faults, format!("{} has a time of completion and is not", record.id));
+    }
+    if found.status == TransferStatus::Completed && found.completed.is_none() {
+        note(faults, format!("{} is completed without a time", record.id));
+    }
+    if expected.detail.failure != found.detail.failure {
+        note(faults, format!("{} has another reason than its events", record.id));
+    }
+    if record.amount.value <= 0 {
+        note(faults, format!("{} moves {}", record.id, record.amount));
+    }
+}
+
+fn replay(inputs: &[&Input], legs: Legs) -> Progress {
     inputs.iter().fold(Progress::created(), |state, input| {
         match decide(&state, legs, input, Timestamp(0)) {
             Decision::Done(next) => next,
@@ -215,36 +219,31 @@ fn replay(inputs: &[Input], legs: Legs) -> Progress {
     })
 }
 
-/// V8: each recorded transition is in the table, final is final, and the last one is the row's.
-pub fn transitions_legal(tx: &mut Tx<'_>, read: &mut ReadEvents<'_>) -> Result<Checked> {
-    let mut faults = Vec::new();
-    let counted = each_tale(tx, read, |record, tale| {
-        let mut status = TransferStatus::Created;
-        for (number, told) in tale.into_iter().enumerate() {
-            match told {
-                Some(Told::Created) if number == 0 => {}
-                Some(Told::Updated(next)) => {
-                    if !may_follow(status, next) {
-                        let (from, to) = (status.as_str(), next.as_str());
-                        note(&mut faults, format!("{} went from {from} to {to}", record.id));
-                    }
-                    status = next;
+fn transitions_are_legal(record: &Record, tale: &[Option<Told>], faults: &mut Vec<String>) {
+    let mut status = TransferStatus::Created;
+    for (number, told) in tale.iter().enumerate() {
+        match told {
+            Some(Told::Created) if number == 0 => {}
+            Some(Told::Updated(next)) => {
+                if !may_follow(status, *next) {
+                    let (from, to) = (status.as_str(), next.as_str());
+                    note(faults, format!("{} went from {from} to {to}", record.id));
                 }
-                _ if number == 0 => {
-                    note(&mut faults, format!("{} does not begin with its creation", record.id));
-                }
-                _ => {}
+                status = *next;
             }
+            _ if number == 0 => {
+                note(faults, format!("{} does not begin with its creation", record.id));
+            }
+            _ => {}
         }
-        if status != record.progress.status {
-            let (told, is) = (status.as_str(), record.progress.status.as_str());
-            note(&mut faults, format!("{} is {is}, its last event says {told}", record.id));
-        }
-        if record.progress.detail.canceling && is_final(record.progress.status) {
-            note(&mut faults, format!("{} is final and still being cancelled", record.id));
-        }
-    })?;
-    Ok((counted, faults))
+    }
+    if status != record.progress.status {
+        let (told, is) = (status.as_str(), record.progress.status.as_str());
+        note(faults, format!("{} is {is}, its last event says {told}", record.id));
+    }
+    if record.progress.detail.canceling && is_final(record.progress.status) {
+        note(faults, format!("{} is final and still being cancelled", record.id));
+    }
 }
 
 /// V19: the refunds in force of a transfer never exceed it, each goes back the way the money came,

@@ -213,8 +213,8 @@ fn faults(store: &Store) -> Vec<String> {
         let indexes = transfers::store::Indexes::new(store);
         indexes.restore(tx)?;
         let mut faults = transfers::store::keys_unique(tx, &indexes)?.1;
-        faults.extend(transfers::store::statuses_expected(tx, &mut eventlog::Log::some)?.1);
-        faults.extend(transfers::store::transitions_legal(tx, &mut eventlog::Log::some)?.1);
+        let of_trails = transfers::store::trails_hold(tx, eventlog::Log::some)?;
+        faults.extend(of_trails.into_iter().flat_map(|(_, faults)| faults));
         faults.extend(transfers::store::refunds_limited(tx)?.1);
         Ok(faults)
     });
