@@ -54,7 +54,6 @@ pub(crate) struct Topic {
     insert: &'static Insert<8>,
     read: &'static Sql,
     by_place: &'static Select<2>,
-    by_number: &'static Select<2>,
     /// The last place and numbers given, committed or not.
     pub(crate) head: Cursor,
     /// What the row of heads says in this transaction (PostgreSQL).
@@ -96,7 +95,6 @@ impl Topic {
                  ORDER BY sequence LIMIT 1"
             ),
         };
-        let numbers = [("shard", Kind::Int), ("sequence", Kind::Int)];
         // What addresses a row: the row's own number, or its number in its stream.
         let place = match engine {
             Engine::Sqlite => "place",
@@ -122,7 +120,6 @@ impl Topic {
             insert: Box::leak(Box::new(insert)),
             read: declared(read),
             by_place: Box::leak(Box::new(Select::new(table, COLUMNS, places))),
-            by_number: Box::leak(Box::new(Select::new(table, COLUMNS, numbers))),
             head: Cursor::start(shards),
             saved: Cursor::start(shards),
             committed: Cursor::start(shards),
@@ -356,7 +353,7 @@ impl Log {
             wanted.extend((last + 1..=until).map(|sequence| (shard, sequence)));
         }
         let events = tx.select_many(
-            topic.by_number,
+            topic.by_place,
             &wanted,
             |(shard, sequence)| [Value::from(*shard), Value::Int(*sequence)],
             |row| stored(row).map(Arc::new),
