@@ -61,8 +61,13 @@ pub struct Plan {
 
 impl Plan {
     fn runs(&self, service: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| only.iter().any(|one| one == service))
+        has(&self.only, service)
     }
+}
+
+/// Whether a service is among these; all are where nothing says which.
+pub fn has(only: &Option<Vec<String>>, service: &str) -> bool {
+    only.as_ref().is_none_or(|only| only.iter().any(|one| one == service))
 }
 
 /// How to reach the bank.

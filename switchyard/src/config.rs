@@ -52,9 +52,10 @@ fn file_of(arguments: &[OsString]) -> Option<PathBuf> {
 fn read(path: PathBuf) -> Result<toml::Table, String> {
     let text = std::fs::read_to_string(&path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let table = text.parse().map_err(|error| format!("{}: {error}", path.display()))?;
-    check(&Cli::command(), &table).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(table)
+    text.parse::<toml::Table>()
+        .map_err(|error| error.to_string())
+        .and_then(|table| check(&Cli::command(), &table).map(|()| table))
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Whether each name is that of a flag, of any command or of the table's own, with a value that can
@@ -108,8 +109,7 @@ fn with_file(command: Command, file: &toml::Table) -> Command {
 
 fn with_value(argument: clap::Arg, table: &toml::Table) -> clap::Arg {
     let named = |name: &str| table.get(name).or_else(|| table.get(&name.replace('-', "_")));
-    let Some(value) = argument.get_long().and_then(named) else { return argument };
-    match text_of(value) {
+    match argument.get_long().and_then(named).and_then(text_of) {
         Some(text) => argument.default_value(text),
         None => argument,
     }

@@ -62,7 +62,7 @@ impl Part {
         Self { counterparties, ..Self::default() }
     }
     fn runs(&self, service: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| only.iter().any(|one| one == service))
+        compose::has(&self.only, service)
     }
     /// Where another role is reached.
     fn peer(&self, role: &str) -> Option<&str> {
