@@ -79,16 +79,18 @@ impl PeerKey {
     }
     /// Whether a request shows a peer key, this one or another.
     pub fn is_any_shown_by(headers: &axum::http::HeaderMap) -> bool {
-        let shown = headers.get(header::AUTHORIZATION).map_or(&[][..], HeaderValue::as_bytes);
-        shown.starts_with(SCHEME.as_bytes())
+        shown(headers).starts_with(SCHEME.as_bytes())
     }
     /// Whether a request shows this key; in a time that does not depend on where it differs.
     pub fn is_shown_by(&self, headers: &axum::http::HeaderMap) -> bool {
-        let shown = headers.get(header::AUTHORIZATION).map_or(&[][..], HeaderValue::as_bytes);
-        let known = self.0.as_bytes();
+        let (shown, known) = (shown(headers), self.0.as_bytes());
         let differs = shown.iter().zip(known).fold(0, |all, (one, other)| all | (one ^ other));
         shown.len() == known.len() && differs == 0
     }
+}
+
+fn shown(headers: &axum::http::HeaderMap) -> &[u8] {
+    headers.get(header::AUTHORIZATION).map_or(&[], HeaderValue::as_bytes)
 }
 
 /// The connections to one peer. Its processes are asked in turn; one that cannot be reached was sent

@@ -182,8 +182,7 @@ impl Shared {
         let number = self.next.get();
         let Pace::Closed { transfers } = self.plan.pace else { return None };
         self.next.set(number + 1);
-        let tenth = transfers / 10;
-        if (1..10).any(|one| number == one * tenth) {
+        if number > 0 && number.is_multiple_of(transfers / 10) {
             self.seen.borrow_mut().tenths_seconds.push(self.begin.elapsed().as_secs_f64());
         }
         (number < transfers).then_some(number)

@@ -280,7 +280,7 @@ async fn measure(
 
 /// How many were accepted a second in the first and the last tenth of a closed loop.
 fn tenths(seen: &load::Seen, transfers: u64) -> Option<[f64; 2]> {
-    let (first, last) = (*seen.tenths_seconds.first()?, seen.seconds - seen.tenths_seconds.last()?);
+    let (first, last) = (seen.tenths_seconds.first()?, seen.seconds - seen.tenths_seconds.get(8)?);
     let of_one = (transfers / 10) as f64;
     (transfers >= 10_000).then_some([of_one / first, of_one / last])
 }

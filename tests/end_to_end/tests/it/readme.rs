@@ -5,21 +5,18 @@ use std::process::Command;
 use end_to_end::binary;
 
 /// The shell lines below a heading.
-fn lines_below<'t>(page: &'t str, heading: &str) -> Vec<&'t str> {
+fn lines_below(page: &str, heading: &str) -> String {
     let (_, part) = page.split_once(heading).unwrap();
     let part = part.split("\n## ").next().unwrap();
-    let mut blocks = Vec::new();
-    for block in part.split("```sh\n").skip(1) {
-        blocks.push(block.split("```").next().unwrap());
-    }
-    blocks
+    let blocks = part.split("```sh\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap()).collect()
 }
 
 #[test]
 fn the_first_transfer_works_as_printed() {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
     let page = std::fs::read_to_string(readme).unwrap();
-    let script = lines_below(&page, "\n## A first transfer\n").join("\n");
+    let script = lines_below(&page, "\n## A first transfer\n");
     assert!(script.contains("curl ") && script.contains(" timeline "), "{script}");
     let script = script
         .replace("cargo build --release\n", "")
