@@ -145,12 +145,16 @@ impl Consumer {
     fn handles(&self, kind: i64) -> bool {
         self.handlers.contains_key(&eventlog::kind_of(kind))
     }
-    /// When this consumer has to act, where a cycle takes so long: `None` where nothing waits for it.
-    pub fn due(&mut self, log: &Log, (now, took): (Timestamp, Duration)) -> Option<Duration> {
+    /// Moves over what is none of its business.
+    fn skip(&mut self, log: &Log) {
         let handlers = &self.handlers;
         self.source
             .skip(log, &mut self.cursor, |kind| !handlers.contains_key(&eventlog::kind_of(kind)));
         self.before.clone_from(&self.cursor);
+    }
+    /// When this consumer has to act, where a cycle takes so long: `None` where nothing waits for it.
+    pub fn due(&mut self, log: &Log, (now, took): (Timestamp, Duration)) -> Option<Duration> {
+        self.skip(log);
         if self.to_reload && self.source.is_carried() {
             // Nothing comes in before the position is known.
             return Some(Duration::ZERO);
@@ -227,6 +231,7 @@ impl Consumer {
     /// How old the oldest event is that it has not applied: zero where nothing waits. Where memory
     /// does not have that event, for how long something has been waiting.
     pub fn lag(&mut self, log: &Log, now: Timestamp) -> Duration {
+        self.skip(log);
         if !self.is_behind(log) {
             self.behind_since = None;
             return Duration::ZERO;

@@ -257,6 +257,8 @@ impl Writing {
                 self.leave();
                 return;
             }
+            // What came since the last commit may be nobody's business.
+            self.look_at_lag(self.desk.clock.machine());
             // Nothing comes in while the disk is full: it is looked at again all the same.
             self.signal.wait(due.into_iter().chain(full.then_some(DISK_EVERY)).min());
         }
