@@ -41,6 +41,6 @@ pub use migrate::{Migration, history};
 pub use schemas::{Grant, Role};
 pub use sea_query;
 pub use statement::{Delete, Insert, OnConflict, Select, Sql, Update};
-pub use store::{Engine, Location, Options, Store, Writer};
+pub use store::{AtCommit, Engine, Location, Options, Side, Store, Writer};
 pub use tx::Tx;
 pub use value::{Kind, Row, Value};

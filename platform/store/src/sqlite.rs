@@ -3,6 +3,7 @@
 use crate::statement::Column;
 use crate::value::RowOf;
 use crate::{Error, Result, Row, Value};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql};
 use std::cell::Cell;
@@ -59,6 +60,12 @@ pub(crate) fn open(file: &Path, role: Role, cache_kib: u32) -> Result<Connection
         Role::Checkpointer | Role::Outsider => {}
     }
     Ok(conn)
+}
+
+/// Whether the last connection to close leaves the log as it is.
+pub(crate) fn keep_log(conn: &Connection, keep: bool) -> Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)?;
+    Ok(())
 }
 
 /// Frames in the log after the last commit of this thread; 0 when it wrote nothing.

@@ -49,6 +49,29 @@ pub struct Options {
     pub log_limit_bytes: u64,
     /// Run the checkpoints on a thread; without it somebody calls [`Store::checkpoint_step`].
     pub checkpoint_thread: bool,
+    /// Leave the write-ahead log as it is at the end (SQLite), as a process that is killed does.
+    pub keep_log: bool,
+    /// Is told of each commit of the writer.
+    pub at_commit: Option<AtCommit>,
+}
+
+/// A side of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Nothing of it is durable yet.
+    Before,
+    /// All of it is durable, and nobody knows.
+    After,
+}
+
+/// Hears of each commit of the writer, on its thread; where it panics, the commit ends there.
+#[derive(Clone)]
+pub struct AtCommit(pub Arc<dyn Fn(Side) + Send + Sync>);
+
+impl std::fmt::Debug for AtCommit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AtCommit")
+    }
 }
 
 impl Default for Options {
@@ -61,6 +84,8 @@ impl Default for Options {
             low_free_bytes: 256 << 20,
             log_limit_bytes: 64 << 20,
             checkpoint_thread: true,
+            keep_log: false,
+            at_commit: None,
         }
     }
 }
@@ -91,6 +116,13 @@ impl Shared {
         &self.location
     }
 
+    /// The writer's transaction is at this side of its commit.
+    pub(crate) fn at_commit(&self, side: Side) {
+        if let Some(AtCommit(hears)) = &self.options.at_commit {
+            hears(side);
+        }
+    }
+
     /// The writer's transaction is durable.
     pub(crate) fn committed(&self) {
         self.commits.fetch_add(1, Relaxed);
@@ -119,7 +151,9 @@ impl Shared {
             Location::Directory(path) => {
                 let role = if self.outsider { Role::Outsider } else { Role::Reader };
                 let file = directory::database(path);
-                Ok(Line::Sqlite(sqlite::open(&file, role, self.options.reader_cache_kib)?))
+                let conn = sqlite::open(&file, role, self.options.reader_cache_kib)?;
+                sqlite::keep_log(&conn, self.options.keep_log)?;
+                Ok(Line::Sqlite(conn))
             }
             Location::Postgres(url) => Ok(Line::Postgres(Box::new(self.connect(url, false)?))),
         }
@@ -194,6 +228,8 @@ impl Store {
                 let file = directory::database(path);
                 let writer = open_file(path, &file, options.writer_cache_kib)?;
                 let conn = sqlite::open(&file, Role::Checkpointer, 2 << 10)?;
+                sqlite::keep_log(&writer, options.keep_log)?;
+                sqlite::keep_log(&conn, options.keep_log)?;
                 checkpointer = Some(Checkpointer::new(conn, options.log_limit_bytes));
                 Line::Sqlite(writer)
             }

@@ -3,7 +3,7 @@
 use crate::pg::{Element, Pg};
 use crate::sqlite::{self, Prepared, kind_at};
 use crate::statement::Column;
-use crate::store::Shared;
+use crate::store::{Shared, Side};
 use crate::value::RowOf;
 use crate::{Delete, Engine, Error, Insert, Result, Row, Select, Sql, Update, Value, dynamic};
 
@@ -372,6 +372,9 @@ impl<'c> Tx<'c> {
             self.end()?;
             return Err(Error::Aborted);
         }
+        if self.epoch.is_none() {
+            self.shared.at_commit(Side::Before);
+        }
         let result = match &mut self.conn {
             Conn::Sqlite(conn) => sqlite::commit(conn),
             Conn::Postgres(pg) => pg.commit(),
@@ -384,6 +387,7 @@ impl<'c> Tx<'c> {
             }
         }
         if self.epoch.is_none() {
+            self.shared.at_commit(Side::After);
             self.shared.committed();
         }
         Ok(())
