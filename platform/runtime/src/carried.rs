@@ -22,8 +22,8 @@ use store::{Bell, Store};
 use crate::{
     clock::Monotonic,
     metrics::Carrying,
+    signal::Signal,
     work::{Fault, chain},
-    writer::Signal,
 };
 
 /// How long a thread waits for something new before it looks whether it is to stop.

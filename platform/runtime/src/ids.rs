@@ -6,6 +6,11 @@ use uuid::Uuid;
 /// Fills bytes with randomness.
 pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
 
+/// The system's.
+pub(crate) fn random() -> Random {
+    Box::new(|bytes| getrandom::fill(bytes).expect("the system gives random bytes"))
+}
+
 /// Makes ids. One per writer: the ordered part (48 bits of milliseconds, 12 of counter) is above
 /// every one made before, also when the clock stands still or goes back.
 pub struct Ids {
@@ -18,10 +23,7 @@ pub struct Ids {
 impl Ids {
     /// Ids with the system's randomness; `last_row` is the highest ordered part ever stored.
     pub fn system(last_row: i64) -> Self {
-        Self::new(
-            last_row,
-            Box::new(|bytes| getrandom::fill(bytes).expect("the system gives random bytes")),
-        )
+        Self::new(last_row, random())
     }
     /// Ids with this source of randomness.
     pub fn new(last_row: i64, random: Random) -> Self {

@@ -35,12 +35,12 @@ use crate::{
     remote::{Peer, PeerKey},
     replay::{Deed, Repairs},
     service::Connection,
+    signal::Signal,
     topology::{self, EdgeKind, Topology},
     turns::Turns,
-    writer::Signal,
 };
 
-pub use start::{Running, start, start_beside};
+pub use start::{Running, start, start_beside, start_on};
 
 /// How a process runs.
 #[derive(Clone)]

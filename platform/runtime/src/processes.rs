@@ -21,8 +21,8 @@ use tokio::sync::watch;
 use crate::{
     carried::Carried,
     clock::{Clock, Monotonic},
+    signal::Signal,
     work::Fault,
-    writer::Signal,
 };
 
 /// Where processes ring for each other.

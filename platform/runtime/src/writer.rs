@@ -7,16 +7,12 @@
 //! one event at a time until the culprit is a dead letter.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use contracts::Refusal;
 use eventlog::Log;
-use parking_lot::{Condvar, Mutex};
 use store::{Engine, Store, Tx, Writer};
 
 use crate::{
@@ -27,7 +23,7 @@ use crate::{
     desk::{Desk, OfService, RowBound},
     elsewhere::{begin, process},
     exchanges,
-    ids::Ids,
+    machine::Machine,
     metrics::{Behind, Metrics},
     platform::Settings,
     processes::Others,
@@ -35,6 +31,7 @@ use crate::{
     replay::Repairs,
     schema::topics,
     service::{Due, Late, Start, Wiring},
+    signal::{Ended, Signal},
     work::Fault,
 };
 
@@ -59,55 +56,12 @@ const GATHER_THERE: Duration = Duration::from_millis(8);
 /// How long the writer leaves a failing store alone.
 const STORE_PAUSE: Duration = Duration::from_millis(200);
 
-/// Wakes the writer.
-#[derive(Default)]
-pub(crate) struct Signal {
-    raised: Mutex<bool>,
-    changed: Condvar,
-    stopped: AtomicBool,
-    ended: AtomicBool,
-}
-
-impl Signal {
-    /// Something may be due.
-    pub fn nudge(&self) {
-        let mut raised = self.raised.lock();
-        if !*raised {
-            *raised = true;
-            self.changed.notify_one();
-        }
-    }
-    /// Whether the writer takes nothing more.
-    pub fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-    /// Ends the writer once nothing is left to do.
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        self.nudge();
-    }
-    /// Waits for a nudge; whether there was one.
-    pub fn wait(&self, most: Option<Duration>) -> bool {
-        let mut raised = self.raised.lock();
-        if !*raised {
-            match most {
-                Some(most) => {
-                    self.changed.wait_for(&mut raised, most);
-                }
-                None => self.changed.wait(&mut raised),
-            }
-        }
-        std::mem::take(&mut *raised)
-    }
-}
-
-/// Says that the writer takes nothing more, also where it ended by a panic.
-struct Ended(Arc<Signal>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.0.ended.store(true, Ordering::Release);
-    }
+/// What comes after a turn.
+enum Turn {
+    Again,
+    /// A signal, for so long at most.
+    Wait(Option<Duration>),
+    End,
 }
 
 /// Where a cycle failed.
@@ -158,8 +112,8 @@ impl Writing {
         services: Vec<Wiring>,
         settings: &Settings,
         (signal, admission, repairs): (Arc<Signal>, Arc<Admission>, Arc<Repairs>),
-        metrics: Arc<Metrics>,
-        latest: Arc<exchanges::Latest>,
+        (metrics, latest): (Arc<Metrics>, Arc<exchanges::Latest>),
+        machine: &Machine,
     ) -> Result<Self, Fault> {
         let own: Vec<&'static str> =
             services.iter().map(|service| service.name).filter(|name| *name != CONSUMER).collect();
@@ -168,7 +122,7 @@ impl Writing {
         let mut log = Log::open(&mut tx, &topics, settings.shards).map_err(Fault::from)?;
         let consumers = Consumer::open_all(&mut tx, &log, &services, others.carried())?;
         let last_row = exchanges::last_row(&mut tx)?;
-        let mut ids = Ids::system(last_row);
+        let mut ids = machine.ids(last_row);
         let process = process(&mut tx, &mut ids)?;
         log.writes(process, &own);
         let recorder = exchanges::Recorder::open(&mut tx, process, latest)?;
@@ -234,34 +188,54 @@ impl Writing {
         tx.commit()?;
         Ok(())
     }
-    /// Cycles until stopped; then finishes what waits.
+    /// Cycles until stopped, then finishes what waits: on this thread.
     pub fn run(mut self) {
         let _ended = Ended(Arc::clone(&self.signal));
         loop {
-            let full = self.look_at_disk();
-            if self.others.have_news() {
-                self.look();
+            match self.turn() {
+                Turn::Again => {}
+                Turn::Wait(most) => drop(self.signal.wait(most)),
+                Turn::End => return,
             }
-            let due = self.due();
-            if due == Some(Duration::ZERO) {
-                self.gather();
-                self.step();
-                self.checkpoint();
-                continue;
-            }
-            if self.signal.stopped.load(Ordering::Acquire) && self.queued() == 0 {
-                self.signal.ended.store(true, Ordering::Release);
-                // What came in between is still answered.
-                self.step();
-                self.repairs.close();
-                self.leave();
-                return;
-            }
-            // What came since the last commit may be nobody's business.
-            self.look_at_lag(self.desk.clock.machine());
-            // Nothing comes in while the disk is full: it is looked at again all the same.
-            self.signal.wait(due.into_iter().chain(full.then_some(DISK_EVERY)).min());
         }
+    }
+    /// The same as a task.
+    pub async fn run_as_task(mut self) {
+        let signal = Arc::clone(&self.signal);
+        let _ended = Ended(Arc::clone(&signal));
+        loop {
+            match self.turn() {
+                Turn::Again => tokio::task::yield_now().await,
+                Turn::Wait(most) => signal.called(most).await,
+                Turn::End => return,
+            }
+        }
+    }
+    /// Does what is due.
+    fn turn(&mut self) -> Turn {
+        let full = self.look_at_disk();
+        if self.others.have_news() {
+            self.look();
+        }
+        let due = self.due();
+        if due == Some(Duration::ZERO) {
+            self.gather();
+            self.step();
+            self.checkpoint();
+            return Turn::Again;
+        }
+        if self.signal.stopped.load(Ordering::Acquire) && self.queued() == 0 {
+            self.signal.ended.store(true, Ordering::Release);
+            // What came in between is still answered.
+            self.step();
+            self.repairs.close();
+            self.leave();
+            return Turn::End;
+        }
+        // What came since the last commit may be nobody's business.
+        self.look_at_lag(self.desk.clock.machine());
+        // Nothing comes in while the disk is full: it is looked at again all the same.
+        Turn::Wait(due.into_iter().chain(full.then_some(DISK_EVERY)).min())
     }
     /// Refuses new writes while the disk is nearly full: consumers and checkpoints still need room.
     fn look_at_disk(&mut self) -> bool {

@@ -21,16 +21,18 @@ use crate::{
     exchanges,
     health::Since,
     http::{self, Route},
+    machine::{Driven, Machine, thread},
     metrics::Metrics,
     pages::Pages,
     peers::{Peers, Place},
     processes::{Others, Part},
     remote::{self, Remote},
     service::{Connection, Service, Tier, Wiring},
+    signal::Signal,
     topology::declared,
     turns::Turns,
     work::Fault,
-    writer::{Signal, Writing},
+    writer::Writing,
 };
 
 /// A running process of services.
@@ -43,7 +45,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     drain: watch::Sender<bool>,
     signal: Arc<Signal>,
-    writer: Option<Thread>,
+    writer: Option<Driven>,
     part: Option<Thread>,
     carriers: Vec<Thread>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -59,6 +61,11 @@ impl Running {
     pub fn drain(&self) {
         let _ = self.drain.send(true);
     }
+    /// Lets go of everything without a word, as a process does that is killed. What runs ends with its
+    /// runtime.
+    pub fn abandon(self) {
+        *self.platform.inner.peers.lock() = None;
+    }
     /// Stops: tasks are told, what waits is finished, the writer ends.
     pub async fn stop(mut self) {
         self.drain();
@@ -73,10 +80,18 @@ impl Running {
         self.signal.stop();
         // Peers hold routers that hold the platform: without this the store would never close.
         *self.platform.inner.peers.lock() = None;
+        let mut writer = self.writer.take();
+        let as_task = match &mut writer {
+            Some(Driven::Task(task)) => task.await.is_ok(),
+            _ => false,
+        };
         // The store closes on a thread of its own: PostgreSQL's driver may not end inside tokio.
         let ended = tokio::task::spawn_blocking(move || {
-            let Self { platform, public, internal, writer, part, carriers, .. } = self;
-            let joined = writer.map(std::thread::JoinHandle::join);
+            let Self { platform, public, internal, part, carriers, .. } = self;
+            let joined = match writer {
+                Some(Driven::Thread(writer)) => writer.join().is_ok(),
+                _ => as_task,
+            };
             if part.is_some_and(|part| part.join().is_err()) {
                 tracing::error!("the thread for other processes did not end as it should");
             }
@@ -86,7 +101,7 @@ impl Running {
             drop((platform, public, internal));
             joined
         });
-        if !matches!(ended.await, Ok(Some(Ok(())))) {
+        if !matches!(ended.await, Ok(true)) {
             tracing::error!("the writer did not end as it should");
         }
     }
@@ -138,6 +153,17 @@ pub fn start(
 
 /// The same, beside processes that run the other services.
 pub fn start_beside(
+    opened: (Store, Writer),
+    services: Vec<Wiring>,
+    settings: Settings,
+    elsewhere: &Elsewhere,
+) -> Result<Running, Fault> {
+    start_on(&Machine::system(), opened, services, settings, elsewhere)
+}
+
+/// The same, on this machine.
+pub fn start_on(
+    machine: &Machine,
     (store, writer): (Store, Writer),
     services: Vec<Wiring>,
     settings: Settings,
@@ -192,14 +218,14 @@ pub fn start_beside(
             others: Arc::clone(&others),
         }),
     };
-    let writing = writing((store.clone(), writer, others.clone()), services, &platform)?;
+    let opened = (store.clone(), writer, others.clone());
+    let writing = writing(machine, opened, services, &platform)?;
     platform.inner.others.is_process(writing.process());
     let part = (writing.process(), consuming(&names));
     let part = Part::take(&store, part, others, (settings.clock, monotonic.clone()))?;
     let emitted = (writing.process(), emitting(&names));
     let carriers = carried.start(&store, emitted, &platform.inner.signal, &monotonic)?;
     let (public, internal) = routed(&platform, (&names, routes, &pages), elsewhere, monotonic)?;
-    let (writer, part) = threads(writing, part);
     let tasks = tasks.into_iter().map(|task| tokio::spawn(task(platform.clone()))).collect();
     Ok(Running {
         platform,
@@ -208,8 +234,8 @@ pub fn start_beside(
         stop,
         drain,
         signal,
-        writer: Some(writer),
-        part,
+        writer: Some(machine.runs(writing)),
+        part: part.map(|part| thread("processes", move || part.keep())),
         carriers,
         tasks,
     })
@@ -241,14 +267,15 @@ fn installed(here: &[&'static str], elsewhere: &Elsewhere) -> Vec<&'static str> 
 
 /// The writer with what services keep in memory loaded.
 fn writing(
+    machine: &Machine,
     opened: (Store, Writer, Arc<Others>),
     services: Vec<Wiring>,
     platform: &Platform,
 ) -> Result<Writing, Fault> {
     let inner = &platform.inner;
     let shared = (inner.signal.clone(), Arc::clone(&inner.admission), Arc::clone(&inner.repairs));
-    let (metrics, latest) = (Arc::clone(&inner.metrics), Arc::clone(&inner.latest));
-    let mut writing = Writing::open(opened, services, &inner.settings, shared, metrics, latest)?;
+    let told = (Arc::clone(&inner.metrics), Arc::clone(&inner.latest));
+    let mut writing = Writing::open(opened, services, &inner.settings, shared, told, machine)?;
     writing.load(|tx| inner.access.load(tx))?;
     Ok(writing)
 }
@@ -281,16 +308,6 @@ fn routed(
 }
 
 type Thread = std::thread::JoinHandle<()>;
-
-/// The writer's thread, and the one that hears of other processes.
-fn threads(writing: Writing, part: Option<Part>) -> (Thread, Option<Thread>) {
-    let thread = |name: &str, run: Box<dyn FnOnce() + Send>| {
-        let thread = std::thread::Builder::new().name(name.to_owned());
-        thread.spawn(run).expect("a process may have a few threads")
-    };
-    let writer = thread("writer", Box::new(move || writing.run()));
-    (writer, part.map(|part| thread("processes", Box::new(move || part.keep()))))
-}
 
 /// Everything of one kind that the services have.
 fn taken<T>(services: &mut [Wiring], of: impl Fn(&mut Wiring) -> &mut Vec<T>) -> Vec<T> {
