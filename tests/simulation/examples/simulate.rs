@@ -1,0 +1,163 @@
+//! What `scripts/simulate` runs: many seeds, or one with all that was told.
+
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use simulation::{Report, Template, run};
+
+/// Runs the program under simulated worlds, one for each seed, and judges what came of it
+#[derive(Parser)]
+#[command(
+    name = "scripts/simulate",
+    after_help = "Example:
+  scripts/simulate --seeds 2000
+  scripts/simulate --seed 42
+
+Exit codes: 0 all was well, 1 a seed failed, 2 usage, 3 could not run."
+)]
+struct Arguments {
+    /// How many seeds
+    #[arg(long, default_value_t = 300, conflicts_with = "seed")]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, default_value_t = 0, conflicts_with = "seed")]
+    from: u64,
+    /// This one alone, with all that clients were told
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Threads, each with one seed at a time
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: u16,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of all seeds.
+#[derive(Default)]
+struct Sums {
+    runs: u64,
+    completed: usize,
+    failed: usize,
+    virtual_micros: i64,
+    deaths: BTreeMap<&'static str, u64>,
+    /// What failing seeds have to say.
+    failures: Vec<String>,
+}
+
+/// So many failing seeds are told of; more say nothing new.
+const FAILURES_MOST: usize = 5;
+
+/// Runs a seed on a thread of its own; what it says where it breaks off, too.
+fn simulated(seed: u64, template: &Template) -> Result<Report, String> {
+    thread::scope(|scope| scope.spawn(|| run(seed, template)).join())
+        .map_err(|_| format!("seed {seed} broke off (see above)"))
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let template = Template::new();
+    if let Some(seed) = arguments.seed {
+        return one(seed, &template);
+    }
+    let until = arguments.from.saturating_add(arguments.seeds);
+    let (next, sums) = (AtomicU64::new(arguments.from), Mutex::new(Sums::default()));
+    let bar = ProgressBar::new(arguments.seeds);
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    thread::scope(|scope| {
+        for _ in 0..arguments.threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let mut broken =
+                        sums.lock().is_ok_and(|sums| sums.failures.len() >= FAILURES_MOST);
+                    broken |= seed >= until;
+                    if broken {
+                        return;
+                    }
+                    let report = simulated(seed, &template);
+                    if let Ok(mut sums) = sums.lock() {
+                        sums.adds(report);
+                    }
+                    bar.inc(1);
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    let sums = sums.into_inner().unwrap_or_default();
+    sums.says(arguments.json);
+    if sums.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One seed with its history.
+fn one(seed: u64, template: &Template) -> ExitCode {
+    match simulated(seed, template) {
+        Ok(report) => {
+            report.history.iter().for_each(|line| println!("{line}"));
+            println!("ends: {:?}", report.ends);
+            println!("digest: {}", report.digest);
+            report.problems.iter().for_each(|problem| println!("PROBLEM: {problem}"));
+            if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(broke) => {
+            println!("PROBLEM: {broke}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Sums {
+    fn adds(&mut self, report: Result<Report, String>) {
+        self.runs += 1;
+        match report {
+            Ok(report) => {
+                self.completed += report.completed;
+                self.failed += report.failed;
+                self.virtual_micros += report.virtual_micros;
+                for death in report.deaths() {
+                    *self.deaths.entry(death).or_default() += 1;
+                }
+                if !report.problems.is_empty() {
+                    self.failures.push(report.told());
+                }
+            }
+            Err(broke) => self.failures.push(broke),
+        }
+    }
+    fn says(&self, as_json: bool) {
+        let minutes = self.virtual_micros / 60_000_000;
+        if as_json {
+            let figures = json!({
+                "seeds": self.runs, "failures": self.failures, "completed": self.completed,
+                "refused": self.failed, "virtualMinutes": minutes, "deaths": self.deaths,
+            });
+            println!("{figures:#}");
+            return;
+        }
+        println!(
+            "{} seeds, {minutes} virtual minutes: {} transfers completed, {} refused for money",
+            self.runs, self.completed, self.failed
+        );
+        for (death, count) in &self.deaths {
+            println!("{count:>8} lives ended: {death}");
+        }
+        self.failures.iter().for_each(|failure| println!("\n{failure}"));
+        println!("{} seeds failed", self.failures.len());
+        if let Some(first) = self.failures.first() {
+            let seed = first.split([' ', ':']).nth(1).unwrap_or_default();
+            println!("to see one again: scripts/simulate --seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! How a process dies: at a commit, between two turns of its tasks, or at a moment.
+
+use std::{
+    panic::resume_unwind,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use store::{AtCommit, Side};
+use tokio::sync::Notify;
+
+use crate::{
+    client::Door,
+    plan::{At, End},
+    random::Random,
+};
+
+/// What a disk writes at once.
+const SECTOR: usize = 512;
+
+/// Thrown where a process dies in the middle of a commit.
+pub(crate) struct Crashed;
+
+/// The death of one life.
+#[derive(Default)]
+pub(crate) struct Death {
+    pub came: Arc<AtomicBool>,
+    pub called: Notify,
+    /// Commits so far.
+    commits: AtomicU64,
+    /// The log before the commit in which power was lost, and after it.
+    pub log: Mutex<Option<(Vec<u8>, Vec<u8>)>>,
+}
+
+impl Death {
+    fn comes(&self) {
+        self.came.store(true, Relaxed);
+        self.called.notify_one();
+    }
+    /// Where power was lost in a commit: of the sectors that it changed, some are as before.
+    pub fn tears(&self, log: &Path, chance: &mut Random) {
+        let Some((before, mut torn)) = self.log.lock().take() else { return };
+        let keeps = chance.below(101);
+        for (number, sector) in torn.chunks_mut(SECTOR).enumerate() {
+            let old = before.get(number * SECTOR..).unwrap_or_default();
+            let old = &old[..old.len().min(sector.len())];
+            if !chance.percent(keeps) {
+                // What a file became longer by is zero until it is written.
+                let (same, beyond) = sector.split_at_mut(old.len());
+                same.copy_from_slice(old);
+                beyond.fill(0);
+            }
+        }
+        std::fs::write(log, torn).expect("the log can be written");
+    }
+}
+
+/// Ends the process at a commit, where its life ends so.
+pub(crate) fn dies_at(log: PathBuf, end: Option<End>, death: &Arc<Death>) -> AtCommit {
+    let death = Arc::clone(death);
+    let read = move || std::fs::read(&log).unwrap_or_default();
+    AtCommit(Arc::new(move |side| {
+        let number = match side {
+            Side::Before => death.commits.fetch_add(1, Relaxed) + 1,
+            Side::After => death.commits.load(Relaxed),
+        };
+        let at = match end {
+            Some(End::Commit { number: last, at }) if number == last => at,
+            _ => return,
+        };
+        match (at, side) {
+            (At::Before, Side::Before) | (At::After, Side::After) => {}
+            (At::Within, Side::Before) => {
+                *death.log.lock() = Some((read(), Vec::new()));
+                return;
+            }
+            (At::Within, Side::After) => {
+                if let Some((_, after)) = &mut *death.log.lock() {
+                    *after = read();
+                }
+            }
+            (At::Before, Side::After) | (At::After, Side::Before) => return,
+        }
+        death.comes();
+        resume_unwind(Box::new(Crashed));
+    }))
+}
+
+/// Ends the process when a request began so many turns ago.
+pub(crate) async fn dies_in_turn(door: Arc<Door>, (request, turns): (u64, u64), death: Arc<Death>) {
+    while door.requests.load(Relaxed) < request {
+        door.asked.notified().await;
+    }
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
+    }
+    death.comes();
+}
+
+pub(crate) async fn dies_after(time: Duration, death: Arc<Death>) {
+    tokio::time::sleep(time).await;
+    death.comes();
+}

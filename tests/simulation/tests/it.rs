@@ -1,0 +1,75 @@
+//! Seeds of the simulation: each is judged, and some are run twice; and a crash at each commit of one.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use simulation::{
+    Plan, Report, Template,
+    plan::{At, End},
+    run_plan,
+};
+
+static TEMPLATE: LazyLock<Template> = LazyLock::new(Template::new);
+
+/// Runs a plan on a thread of its own, so that nothing of it is left to the next.
+fn simulated(plan: Plan) -> Report {
+    let seed = plan.seed;
+    let run = || run_plan(plan, &TEMPLATE);
+    std::thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|_| panic!("seed {seed}"))
+}
+
+fn judged(plan: Plan) -> Report {
+    let report = simulated(plan);
+    assert!(report.problems.is_empty(), "{}", report.told());
+    report
+}
+
+#[test]
+fn whatever_happens_what_was_acknowledged_holds() {
+    let (mut completed, mut failed, mut virtual_micros) = (0, 0, 0);
+    let mut deaths = BTreeMap::<&str, u32>::new();
+    for seed in 0..300 {
+        let report = judged(Plan::of(seed));
+        completed += report.completed;
+        failed += report.failed;
+        virtual_micros += report.virtual_micros;
+        for death in report.deaths() {
+            *deaths.entry(death).or_default() += 1;
+        }
+    }
+    let minutes = virtual_micros / 60_000_000;
+    println!("{completed} transfers completed, {failed} refused for money; {minutes} minutes");
+    println!("lives ended: {deaths:?}");
+    // What is not drawn is not tested.
+    assert_eq!(deaths.len(), 7, "{deaths:?}");
+    assert!(deaths.values().all(|count| *count >= 10), "{deaths:?}");
+    assert!(completed > 1_000 && failed > 100);
+}
+
+#[test]
+fn a_seed_runs_the_same_twice() {
+    for seed in 0..50 {
+        let (one, two) = (simulated(Plan::of(seed)), simulated(Plan::of(seed)));
+        let differs = one.history.iter().zip(&two.history).find(|(one, two)| one != two);
+        assert_eq!(one.digest, two.digest, "seed {seed}: {differs:#?}");
+    }
+}
+
+#[test]
+fn a_crash_at_each_commit_of_a_run_loses_nothing() {
+    let plan = |end| Plan::of(1).ends_so(end);
+    // A life that is stopped when all was asked has every commit there is.
+    let whole = |number| plan(End::Commit { number, at: At::Before });
+    let mut number = 0;
+    loop {
+        number += 1;
+        let report = judged(whole(number));
+        if report.ends.iter().any(|(_, came)| !came) {
+            break;
+        }
+        for at in [At::Within, At::After] {
+            judged(plan(End::Commit { number, at }));
+        }
+    }
+    println!("crashed at each of {} commits, before it, within it and after it", number - 1);
+    assert!(number > 20, "{number} commits");
+}
