@@ -68,6 +68,12 @@ pub(crate) fn keep_log(conn: &Connection, keep: bool) -> Result<()> {
     Ok(())
 }
 
+/// There is no room for what is to be written.
+pub(crate) fn full() -> Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+    Error::Sqlite(rusqlite::Error::SqliteFailure(code, None))
+}
+
 /// Frames in the log after the last commit of this thread; 0 when it wrote nothing.
 pub(crate) fn take_frames() -> u32 {
     FRAMES.take()

@@ -64,9 +64,10 @@ pub enum Side {
     After,
 }
 
-/// Hears of each commit of the writer, on its thread; where it panics, the commit ends there.
+/// Hears of each commit of the writer, on its thread, and says before it whether there is room for it;
+/// where it panics, the commit ends there.
 #[derive(Clone)]
-pub struct AtCommit(pub Arc<dyn Fn(Side) + Send + Sync>);
+pub struct AtCommit(pub Arc<dyn Fn(Side) -> bool + Send + Sync>);
 
 impl std::fmt::Debug for AtCommit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -116,11 +117,9 @@ impl Shared {
         &self.location
     }
 
-    /// The writer's transaction is at this side of its commit.
-    pub(crate) fn at_commit(&self, side: Side) {
-        if let Some(AtCommit(hears)) = &self.options.at_commit {
-            hears(side);
-        }
+    /// The writer's transaction is at this side of its commit; whether there is room.
+    pub(crate) fn at_commit(&self, side: Side) -> bool {
+        self.options.at_commit.as_ref().is_none_or(|AtCommit(hears)| hears(side))
     }
 
     /// The writer's transaction is durable.

@@ -372,8 +372,9 @@ impl<'c> Tx<'c> {
             self.end()?;
             return Err(Error::Aborted);
         }
-        if self.epoch.is_none() {
-            self.shared.at_commit(Side::Before);
+        if self.epoch.is_none() && !self.shared.at_commit(Side::Before) {
+            self.end()?;
+            return Err(sqlite::full());
         }
         let result = match &mut self.conn {
             Conn::Sqlite(conn) => sqlite::commit(conn),
