@@ -59,6 +59,8 @@ const STORE_PAUSE: Duration = Duration::from_millis(200);
 /// What comes after a turn.
 enum Turn {
     Again,
+    /// Another turn after so long.
+    Pause(Duration),
     /// A signal, for so long at most.
     Wait(Option<Duration>),
     End,
@@ -97,6 +99,8 @@ pub(crate) struct Writing {
     disk: Option<(contracts::Timestamp, bool)>,
     /// When the last cycle with commands ended.
     ended: contracts::Timestamp,
+    /// How long a store that failed is left alone.
+    pause: Option<Duration>,
     /// How long the last commit took to become durable.
     took: Duration,
     /// How long the last cycle took as a whole.
@@ -155,6 +159,7 @@ impl Writing {
             store,
             disk: None,
             ended: settings.clock.machine(),
+            pause: None,
             took: Duration::ZERO,
             cycle_took: Duration::ZERO,
             looked: 0,
@@ -194,6 +199,7 @@ impl Writing {
         loop {
             match self.turn() {
                 Turn::Again => {}
+                Turn::Pause(time) => std::thread::park_timeout(time),
                 Turn::Wait(most) => drop(self.signal.wait(most)),
                 Turn::End => return,
             }
@@ -206,6 +212,7 @@ impl Writing {
         loop {
             match self.turn() {
                 Turn::Again => tokio::task::yield_now().await,
+                Turn::Pause(time) => tokio::time::sleep(time).await,
                 Turn::Wait(most) => signal.called(most).await,
                 Turn::End => return,
             }
@@ -222,7 +229,7 @@ impl Writing {
             self.gather();
             self.step();
             self.checkpoint();
-            return Turn::Again;
+            return self.pause.take().map_or(Turn::Again, Turn::Pause);
         }
         if self.signal.stopped.load(Ordering::Acquire) && self.queued() == 0 {
             self.signal.ended.store(true, Ordering::Release);
@@ -450,7 +457,7 @@ impl Writing {
             Failed::Store(fault) => {
                 tracing::error!(error = &fault as &dyn std::error::Error, "a commit failed");
                 self.refuse_all(&unavailable());
-                std::thread::park_timeout(STORE_PAUSE);
+                self.pause = Some(STORE_PAUSE);
             }
             Failed::Queue(fault) => {
                 tracing::warn!(error = &fault as &dyn std::error::Error, "commands one by one");
