@@ -50,7 +50,7 @@ struct Sums {
     completed: usize,
     failed: usize,
     virtual_micros: i64,
-    deaths: BTreeMap<&'static str, u64>,
+    happened: BTreeMap<&'static str, u64>,
     /// What failing seeds have to say.
     failures: Vec<String>,
 }
@@ -126,8 +126,8 @@ impl Sums {
                 self.completed += report.completed;
                 self.failed += report.failed;
                 self.virtual_micros += report.virtual_micros;
-                for death in report.deaths() {
-                    *self.deaths.entry(death).or_default() += 1;
+                for (what, count) in report.happened() {
+                    *self.happened.entry(what).or_default() += count;
                 }
                 if !report.problems.is_empty() {
                     self.failures.push(report.told());
@@ -141,7 +141,7 @@ impl Sums {
         if as_json {
             let figures = json!({
                 "seeds": self.runs, "failures": self.failures, "completed": self.completed,
-                "refused": self.failed, "virtualMinutes": minutes, "deaths": self.deaths,
+                "refused": self.failed, "virtualMinutes": minutes, "happened": self.happened,
             });
             println!("{figures:#}");
             return;
@@ -150,8 +150,8 @@ impl Sums {
             "{} seeds, {minutes} virtual minutes: {} transfers completed, {} refused for money",
             self.runs, self.completed, self.failed
         );
-        for (death, count) in &self.deaths {
-            println!("{count:>8} lives ended: {death}");
+        for (what, count) in &self.happened {
+            println!("{count:>8} times {what}");
         }
         self.failures.iter().for_each(|failure| println!("\n{failure}"));
         println!("{} seeds failed", self.failures.len());

@@ -1,4 +1,5 @@
-//! How a process dies: at a commit, between two turns of its tasks, or at a moment.
+//! How a process dies: at a commit, between two turns of its tasks, or at a moment; and how a disk is
+//! full for a while.
 
 use std::{
     panic::resume_unwind,
@@ -22,6 +23,8 @@ use crate::{
 
 /// What a disk writes at once.
 const SECTOR: usize = 512;
+/// The log's header.
+const HEADER: usize = 32;
 
 /// Thrown where a process dies in the middle of a commit.
 pub(crate) struct Crashed;
@@ -33,6 +36,12 @@ pub(crate) struct Death {
     pub called: Notify,
     /// Commits so far.
     commits: AtomicU64,
+    /// The process has started.
+    begun: AtomicBool,
+    /// Commits for which there was no room.
+    pub full: AtomicU64,
+    /// Jumps of the clock.
+    pub jumps: AtomicU64,
     /// The log before the commit in which power was lost, and after it.
     pub log: Mutex<Option<(Vec<u8>, Vec<u8>)>>,
 }
@@ -42,9 +51,23 @@ impl Death {
         self.came.store(true, Relaxed);
         self.called.notify_one();
     }
+    /// The process has started.
+    pub fn has_begun(&self) {
+        self.begun.store(true, Relaxed);
+    }
+    /// Counts a commit; its number.
+    fn counts(&self, side: Side) -> u64 {
+        match side {
+            Side::Before => self.commits.fetch_add(1, Relaxed) + 1,
+            Side::After => self.commits.load(Relaxed),
+        }
+    }
     /// Where power was lost in a commit: of the sectors that it changed, some are as before.
     pub fn tears(&self, log: &Path, chance: &mut Random) {
         let Some((before, mut torn)) = self.log.lock().take() else { return };
+        // A log that begins anew has its header on the disk before anything else of it (SQLite syncs
+        // that by itself, for what follows it would else be read as of the log before).
+        let header = torn[..HEADER.min(torn.len())].to_vec();
         let keeps = chance.below(101);
         for (number, sector) in torn.chunks_mut(SECTOR).enumerate() {
             let old = before.get(number * SECTOR..).unwrap_or_default();
@@ -56,35 +79,44 @@ impl Death {
                 beyond.fill(0);
             }
         }
+        torn[..header.len()].copy_from_slice(&header);
         std::fs::write(log, torn).expect("the log can be written");
     }
 }
 
-/// Ends the process at a commit, where its life ends so.
-pub(crate) fn dies_at(log: PathBuf, end: Option<End>, death: &Arc<Death>) -> AtCommit {
+/// Hears of each commit: ends the process at one, where its life ends so, and has no room for some.
+pub(crate) fn hears(
+    log: PathBuf,
+    (end, full): (Option<End>, Option<(u64, u64)>),
+    death: &Arc<Death>,
+) -> AtCommit {
     let death = Arc::clone(death);
     let read = move || std::fs::read(&log).unwrap_or_default();
     AtCommit(Arc::new(move |side| {
-        let number = match side {
-            Side::Before => death.commits.fetch_add(1, Relaxed) + 1,
-            Side::After => death.commits.load(Relaxed),
-        };
+        let number = death.counts(side);
+        let begun = death.begun.load(Relaxed);
+        let room = full.is_none_or(|(from, count)| !(from..from + count).contains(&number));
         let at = match end {
             Some(End::Commit { number: last, at }) if number == last => at,
-            _ => return,
+            // A process that finds no room at its start is not there at all.
+            _ if room || !begun => return true,
+            _ => {
+                death.full.fetch_add(1, Relaxed);
+                return false;
+            }
         };
         match (at, side) {
             (At::Before, Side::Before) | (At::After, Side::After) => {}
             (At::Within, Side::Before) => {
                 *death.log.lock() = Some((read(), Vec::new()));
-                return;
+                return true;
             }
             (At::Within, Side::After) => {
                 if let Some((_, after)) = &mut *death.log.lock() {
                     *after = read();
                 }
             }
-            (At::Before, Side::After) | (At::After, Side::Before) => return,
+            (At::Before, Side::After) | (At::After, Side::Before) => return true,
         }
         death.comes();
         resume_unwind(Box::new(Crashed));

@@ -21,7 +21,7 @@ use crate::{
     auditor::Books,
     client::Door,
     plan::{FUNDS, SHARDS, WALLETS},
-    process::{clock, folder, open, runtime, services, start},
+    process::{MachineClock, folder, open, runtime, services, start},
     random::Random,
     world::BEGIN,
 };
@@ -64,7 +64,8 @@ fn installation(shards: u32) -> Installation {
         let migrations = runtime::migrations(&services(&store));
         writer.migrate(&migrations).unwrap_or_else(|error| panic!("the schema: {error}"));
         let at = (directory.path(), shards);
-        let running = start((store, writer), at, clock(BEGIN - BEFORE_MICROS), &random);
+        let running =
+            start((store, writer), at, MachineClock::new(BEGIN - BEFORE_MICROS).clock(), &random);
         let made = furnish(&running).await;
         running.stop().await;
         made

@@ -54,6 +54,14 @@ pub enum At {
     After,
 }
 
+/// A jump of the machine's clock in a life, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jump {
+    pub life: usize,
+    pub after_micros: u64,
+    pub by_micros: i64,
+}
+
 /// How a life of the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -76,6 +84,10 @@ pub struct Plan {
     pub clients: Vec<VecDeque<Step>>,
     /// How each life ends but the last.
     pub ends: VecDeque<End>,
+    /// In each life there is no room for these commits, from this one on so many.
+    pub full: Option<(u64, u64)>,
+    /// The machine's clock jumps: after so many microseconds of a life, by so many.
+    pub jumps: Vec<Jump>,
     /// What the log may have before it is put into the database, in bytes.
     pub log_limit: u64,
 }
@@ -114,7 +126,10 @@ impl Plan {
         }
         let ends = (0..random.index(4)).map(|_| end(&mut random, count as u64)).collect();
         let log_limit = if random.percent(30) { 256 << 10 } else { 64 << 20 };
-        Self { seed, shards, transfers, clients, ends, log_limit }
+        let full = (1 + random.below(count as u64), 1 + random.below(6));
+        let full = random.percent(25).then_some(full);
+        let jumps = (0..random.index(3)).map(|life| jump(&mut random, life)).collect();
+        Self { seed, shards, transfers, clients, ends, full, jumps, log_limit }
     }
 }
 
@@ -127,6 +142,13 @@ fn transfer(random: &mut Random) -> Transfer {
     // About half of a wallet at most: three in a row may be refused.
     let amount = 1 + i64::try_from(random.below(5_000)).expect("few cents");
     Transfer { key: hex, from, to, amount }
+}
+
+fn jump(random: &mut Random, life: usize) -> Jump {
+    // A second, an hour and a day, back or ahead.
+    let far = [1_000_000, 3_600_000_000, 86_400_000_000][random.index(3)];
+    let by_micros = if random.percent(50) { far } else { -far };
+    Jump { life, after_micros: random.below(500_000), by_micros }
 }
 
 fn end(random: &mut Random, transfers: u64) -> End {

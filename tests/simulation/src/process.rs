@@ -1,7 +1,14 @@
 //! The process as it is in this world: the services of the binary on one thread, a store without
 //! threads, a clock and chance of the run.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use runtime::{Clock, Elsewhere, Machine, Running, Settings, Wiring};
@@ -12,7 +19,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::random::Random;
+use crate::{death::Death, plan::Jump, random::Random};
 
 /// How often the log is put into the database, at most.
 const CHECKPOINT_MICROS_MOST: u64 = 400_000;
@@ -90,12 +97,35 @@ pub(crate) fn start(
     started.unwrap_or_else(|fault| panic!("the services start: {fault:?}"))
 }
 
-/// A clock of a life: so late at its beginning, then as fast as Tokio's.
-pub(crate) fn clock(born: i64) -> Clock {
-    let begin = Instant::now();
-    Clock::from_micros(Arc::new(move || {
-        born + i64::try_from(begin.elapsed().as_micros()).unwrap_or(i64::MAX)
-    }))
+/// The machine's clock in a life: so late at its beginning, then as fast as Tokio's, but for its jumps.
+#[derive(Clone)]
+pub(crate) struct MachineClock {
+    born: i64,
+    begin: Instant,
+    jumped: Arc<AtomicI64>,
+}
+
+impl MachineClock {
+    pub fn new(born: i64) -> Self {
+        Self { born, begin: Instant::now(), jumped: Arc::default() }
+    }
+    pub fn now(&self) -> i64 {
+        self.born + self.lived() + self.jumped.load(Relaxed)
+    }
+    /// Microseconds of this life.
+    pub fn lived(&self) -> i64 {
+        i64::try_from(self.begin.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+    pub fn clock(&self) -> Clock {
+        let own = self.clone();
+        Clock::from_micros(Arc::new(move || own.now()))
+    }
+    /// Jumps once it is time.
+    pub async fn jumps(self, jump: Jump, death: Arc<Death>) {
+        tokio::time::sleep(Duration::from_micros(jump.after_micros)).await;
+        self.jumped.fetch_add(jump.by_micros, Relaxed);
+        death.jumps.fetch_add(1, Relaxed);
+    }
 }
 
 /// What the thread for checkpoints does.

@@ -14,10 +14,10 @@ use tempfile::TempDir;
 use crate::{
     auditor,
     client::{self, Told},
-    death::{Crashed, Death, dies_after, dies_at, dies_in_turn},
+    death::{Crashed, Death, dies_after, dies_in_turn, hears},
     installation::{Installation, Template, copied, door},
     plan::{At, End, Plan, Step},
-    process::{checkpoints, clock, open, runtime, start},
+    process::{MachineClock, checkpoints, open, runtime, start},
     random::Random,
 };
 
@@ -48,20 +48,26 @@ pub struct Report {
     pub completed: usize,
     pub failed: usize,
     pub virtual_micros: i64,
+    /// Commits for which there was no room.
+    pub full: u64,
+    /// Jumps of the machine's clock.
+    pub jumps: u64,
 }
 
 impl Report {
-    /// How each life ended but the last, in words.
-    pub fn deaths(&self) -> impl Iterator<Item = &'static str> {
-        self.ends.iter().map(|(end, came)| match (end, came) {
+    /// What happened, and how often.
+    pub fn happened(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let ends = self.ends.iter().map(|(end, came)| match (end, came) {
             (_, false) => "killed when idle",
-            (End::Commit { at: At::Before, .. }, _) => "before a commit",
+            (End::Commit { at: At::Before, .. }, _) => "killed before a commit",
             (End::Commit { at: At::Within, .. }, _) => "power lost within a commit",
-            (End::Commit { at: At::After, .. }, _) => "after a commit",
-            (End::Turn { .. }, _) => "between two turns of tasks",
-            (End::Moment { .. }, _) => "at a moment",
+            (End::Commit { at: At::After, .. }, _) => "killed after a commit",
+            (End::Turn { .. }, _) => "killed between two turns of tasks",
+            (End::Moment { .. }, _) => "killed at a moment",
             (End::Stop, _) => "stopped in an orderly way",
-        })
+        });
+        let others = [("no room for a commit", self.full), ("clock jumped", self.jumps)];
+        ends.map(|end| (end, 1)).chain(others)
     }
     /// What went wrong, after the last things that clients were told.
     pub fn told(&self) -> String {
@@ -81,6 +87,15 @@ enum Ended {
     /// When all was asked.
     Idle,
     Judged(Option<(usize, usize)>),
+}
+
+/// One life of the process.
+#[derive(Clone, Copy)]
+struct Life {
+    number: usize,
+    /// The machine's time at its beginning.
+    born: i64,
+    end: Option<End>,
 }
 
 /// What outlives a process.
@@ -112,16 +127,18 @@ pub fn run_plan(plan: Plan, template: &Template) -> Report {
     };
     let mut chance = Random::of(seed, "away");
     let (mut now, mut planned) = (BEGIN, world.plan.ends.clone());
-    let mut ends = Vec::new();
+    let (mut ends, mut lived, mut full, mut jumps) = (Vec::new(), 0, 0, 0);
     let (completed, failed) = loop {
         let (end, death) = (planned.pop_front(), Arc::new(Death::default()));
-        let (ended, at) = world.lives(now, end, &death);
+        let life = Life { number: ends.len(), born: now, end };
+        let (ended, micros, at) = world.lives(life, &death);
+        lived += micros;
+        (full, jumps) = (full + death.full.load(Relaxed), jumps + death.jumps.load(Relaxed));
         death.tears(&world.directory.path().join(LOG), &mut chance);
         let came = matches!(ended, Ended::Died);
         ends.extend(end.map(|end| (end, came || end == End::Stop)));
         now = at + i64::try_from(chance.below(AWAY_MICROS_MOST)).expect("a few seconds");
         if let Ended::Judged(counts) = ended {
-            now = at;
             break counts.unwrap_or_default();
         }
     };
@@ -131,7 +148,7 @@ pub fn run_plan(plan: Plan, template: &Template) -> Report {
         digest.update(line);
         digest.update("\n");
     }
-    digest.update(now.to_le_bytes());
+    digest.update(lived.to_le_bytes());
     let digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Report {
         seed,
@@ -141,36 +158,46 @@ pub fn run_plan(plan: Plan, template: &Template) -> Report {
         ends,
         completed,
         failed,
-        virtual_micros: now - BEGIN,
+        virtual_micros: lived,
+        full,
+        jumps,
     }
 }
 
 impl World<'_> {
-    /// One life, from when it was born; how it ended, and when.
-    fn lives(&self, born: i64, end: Option<End>, death: &Arc<Death>) -> (Ended, i64) {
+    /// Lives; how that ended, after how many microseconds, and what time it was.
+    fn lives(&self, life: Life, death: &Arc<Death>) -> (Ended, i64, i64) {
         let runtime = runtime();
-        let life = || runtime.block_on(self.life(born, end, death));
-        let ended = catch_unwind(AssertUnwindSafe(life));
+        let lives = || runtime.block_on(self.life(life, death));
+        let ended = catch_unwind(AssertUnwindSafe(lives));
         drop(runtime);
         match ended {
             Ok(ended) => ended,
             // In a commit of the start itself.
-            Err(thrown) if thrown.is::<Crashed>() => (Ended::Died, born),
+            Err(thrown) if thrown.is::<Crashed>() => (Ended::Died, 0, life.born),
             Err(thrown) => resume_unwind(thrown),
         }
     }
-    async fn life(&self, born: i64, end: Option<End>, death: &Arc<Death>) -> (Ended, i64) {
-        let clock = clock(born);
+    async fn life(
+        &self,
+        Life { number, born, end }: Life,
+        death: &Arc<Death>,
+    ) -> (Ended, i64, i64) {
+        let clock = MachineClock::new(born);
+        for jump in self.plan.jumps.iter().filter(|jump| jump.life == number) {
+            tokio::spawn(clock.clone().jumps(*jump, Arc::clone(death)));
+        }
         let directory = self.directory.path();
-        let hears = dies_at(directory.join(LOG), end, death);
+        let hears = hears(directory.join(LOG), (end, self.plan.full), death);
         let opened = open(directory, self.plan.log_limit, Some(hears));
         tokio::spawn(checkpoints(opened.0.clone(), Random::of(self.plan.seed, "checkpoints")));
-        let running = start(opened, (directory, self.plan.shards), clock.clone(), &self.random);
+        let running = start(opened, (directory, self.plan.shards), clock.clock(), &self.random);
+        death.has_begun();
         let Installation { authorization, account, methods, .. } = self.installation;
         let of = (authorization.as_str(), account.as_str(), methods.as_slice());
         let door = Arc::new(door(&running, of, Arc::clone(&death.came)));
         let now = clock.clone();
-        let now: client::Now = Arc::new(move || now.machine().0);
+        let now: client::Now = Arc::new(move || now.now());
         match end {
             Some(End::Turn { request, turns }) => {
                 tokio::spawn(dies_in_turn(Arc::clone(&door), (request, turns), Arc::clone(death)));
@@ -219,6 +246,6 @@ impl World<'_> {
             death.came.store(true, Relaxed);
             running.abandon();
         }
-        (ended, clock.machine().0)
+        (ended, clock.lived(), clock.now())
     }
 }
