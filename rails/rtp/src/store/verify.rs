@@ -16,10 +16,12 @@ static PAGE_POSTGRES: Sql = Sql::new(concat!(
     columns!(),
     "WHERE (bucket, id, tail) > ($1, $2, $3) ORDER BY bucket, id, tail LIMIT $4"
 ));
-// Without a connection, or without the lease, no byte left; everything else may have arrived.
+// Without a connection, or without the lease, no byte left; everything else may have arrived. What was
+// recorded once more, because nobody knew how its COMMIT ended, left at the same moment.
 static SENT_TWICE: Sql = Sql::new(
-    "SELECT id, tail, COUNT(*) FROM rtp_message \
-     WHERE name = $1 AND outcome NOT LIKE $2 AND outcome NOT LIKE $3 GROUP BY id, tail HAVING COUNT(*) > 1",
+    "SELECT id, tail, COUNT(DISTINCT at) FROM rtp_message \
+     WHERE name = $1 AND outcome NOT LIKE $2 AND outcome NOT LIKE $3 \
+     GROUP BY id, tail HAVING COUNT(DISTINCT at) > 1",
 );
 
 /// How an instruction stands, as far as the network's books can contradict it.
@@ -86,5 +88,33 @@ fn page(tx: &mut Tx<'_>, last: Option<Key>) -> Result<Vec<Instruction>> {
             let after = [bucket, id, tail, PAGE].map(Value::Int);
             tx.query(&PAGE_POSTGRES, &after, instruction)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::{Location, Options, Store};
+
+    use super::*;
+
+    static ROW: Sql = Sql::new(
+        "INSERT INTO rtp_message (id, number, tail, bucket, name, at, bytes, micros, outcome) \
+         VALUES (4, $1, 0, 0, $2, $3, 1, 1, 'HTTP 200')",
+    );
+
+    #[test]
+    fn what_was_recorded_twice_left_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Directory(folder.path().to_owned());
+        let (store, mut writer) = Store::open(location, Options::default()).unwrap();
+        writer.migrate(super::super::MIGRATIONS).unwrap();
+        let mut recorded = |number, at| {
+            let mut tx = writer.begin().unwrap();
+            let values = [Value::Int(number), Value::Text("pacs.008"), Value::Int(at)];
+            tx.execute(&ROW, &values).unwrap();
+            tx.commit().unwrap();
+            store.read(verify).unwrap().1.len()
+        };
+        assert_eq!([recorded(0, 7), recorded(1, 7), recorded(2, 8)], [0, 0, 1]);
     }
 }
