@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     process::ExitCode,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -13,7 +13,7 @@ use std::{
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use simulation::{Report, Template, run};
+use simulation::{Plan, Report, Template, run};
 
 /// Runs the program under simulated worlds, one for each seed, and judges what came of it
 #[derive(Parser)]
@@ -58,15 +58,9 @@ struct Sums {
 /// So many failing seeds are told of; more say nothing new.
 const FAILURES_MOST: usize = 5;
 
-/// Runs a seed on a thread of its own; what it says where it breaks off, too.
-fn simulated(seed: u64, template: &Template) -> Result<Report, String> {
-    thread::scope(|scope| scope.spawn(|| run(seed, template)).join())
-        .map_err(|_| format!("seed {seed} broke off (see above)"))
-}
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let template = Template::new();
+    let template = Arc::new(Template::new());
     if let Some(seed) = arguments.seed {
         return one(seed, &template);
     }
@@ -86,7 +80,7 @@ fn main() -> ExitCode {
                     if broken {
                         return;
                     }
-                    let report = simulated(seed, &template);
+                    let report = run(Plan::of(seed), &template);
                     if let Ok(mut sums) = sums.lock() {
                         sums.adds(report);
                     }
@@ -102,8 +96,8 @@ fn main() -> ExitCode {
 }
 
 /// One seed with its history.
-fn one(seed: u64, template: &Template) -> ExitCode {
-    match simulated(seed, template) {
+fn one(seed: u64, template: &Arc<Template>) -> ExitCode {
+    match run(Plan::of(seed), template) {
         Ok(report) => {
             report.history.iter().for_each(|line| println!("{line}"));
             println!("ends: {:?}", report.ends);

@@ -19,4 +19,4 @@ pub mod world;
 
 pub use installation::Template;
 pub use plan::Plan;
-pub use world::{Report, run, run_plan};
+pub use world::{Report, run};

@@ -3,7 +3,11 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::Ordering::Relaxed,
+        mpsc::{self, RecvTimeoutError},
+    },
     time::Duration,
 };
 
@@ -27,6 +31,8 @@ pub(crate) const BEGIN: i64 = 1_803_913_200_000_000;
 const AWAY_MICROS_MOST: u64 = 3_000_000;
 /// What a life takes at most, in virtual time; one that takes longer hangs.
 const LIFE_MOST: Duration = Duration::from_secs(600);
+/// A run takes some milliseconds of real time.
+const STANDS_STILL: Duration = Duration::from_secs(30);
 /// The write-ahead log of the store.
 const LOG: &str = "switchyard.db-wal";
 /// Lines of the history that a failure shows, and how much of each.
@@ -108,13 +114,20 @@ struct World<'t> {
     steps: Vec<Arc<Mutex<VecDeque<Step>>>>,
 }
 
-/// Runs a seed.
-pub fn run(seed: u64, template: &Template) -> Report {
-    run_plan(Plan::of(seed), template)
+/// Runs a plan on a thread of its own, so that nothing of it is left to the next. An error says that it
+/// broke off, or that it stands still: that much is to be done at one moment of its time.
+pub fn run(plan: Plan, template: &Arc<Template>) -> Result<Report, String> {
+    let (seed, template) = (plan.seed, Arc::clone(template));
+    let (done, report) = mpsc::channel();
+    // Whoever does not wait any more wants no report.
+    std::thread::spawn(move || drop(done.send(runs(plan, &template))));
+    report.recv_timeout(STANDS_STILL).map_err(|error| match error {
+        RecvTimeoutError::Timeout => format!("seed {seed} stands still"),
+        RecvTimeoutError::Disconnected => format!("seed {seed} broke off (see above)"),
+    })
 }
 
-/// Runs a plan.
-pub fn run_plan(plan: Plan, template: &Template) -> Report {
+fn runs(plan: Plan, template: &Template) -> Report {
     let (seed, plan) = (plan.seed, Arc::new(plan));
     let installation = &template.installations[&plan.shards];
     let world = World {

@@ -1,20 +1,20 @@
 //! Seeds of the simulation: each is judged, and some are run twice; and a crash at each commit of one.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use simulation::{
     Plan, Report, Template,
     plan::{At, End},
-    run_plan,
+    run,
 };
 
-static TEMPLATE: LazyLock<Template> = LazyLock::new(Template::new);
+static TEMPLATE: LazyLock<Arc<Template>> = LazyLock::new(Arc::default);
 
-/// Runs a plan on a thread of its own, so that nothing of it is left to the next.
 fn simulated(plan: Plan) -> Report {
-    let seed = plan.seed;
-    let run = || run_plan(plan, &TEMPLATE);
-    std::thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|_| panic!("seed {seed}"))
+    run(plan, &TEMPLATE).unwrap_or_else(|broke| panic!("{broke}"))
 }
 
 fn judged(plan: Plan) -> Report {
