@@ -1,10 +1,9 @@
 //! What `scripts/simulate` runs: many seeds, or one with all that was told.
 
 use std::{
-    collections::BTreeMap,
     process::ExitCode,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -12,8 +11,9 @@ use std::{
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 use serde_json::json;
-use simulation::{Plan, Report, Template, run};
+use simulation::{Plan, Report, Sums, Template, run};
 
 /// Runs the program under simulated worlds, one for each seed, and judges what came of it
 #[derive(Parser)]
@@ -43,15 +43,10 @@ struct Arguments {
     json: bool,
 }
 
-/// What came of all seeds.
+/// What came of all seeds, and what failing ones have to say.
 #[derive(Default)]
-struct Sums {
-    runs: u64,
-    completed: usize,
-    failed: usize,
-    virtual_micros: i64,
-    happened: BTreeMap<&'static str, u64>,
-    /// What failing seeds have to say.
+struct All {
+    sums: Sums,
     failures: Vec<String>,
 }
 
@@ -60,12 +55,12 @@ const FAILURES_MOST: usize = 5;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let template = Arc::new(Template::new());
+    let template = Arc::<Template>::default();
     if let Some(seed) = arguments.seed {
         return one(seed, &template);
     }
     let until = arguments.from.saturating_add(arguments.seeds);
-    let (next, sums) = (AtomicU64::new(arguments.from), Mutex::new(Sums::default()));
+    let (next, all) = (AtomicU64::new(arguments.from), Mutex::new(All::default()));
     let bar = ProgressBar::new(arguments.seeds);
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -74,25 +69,21 @@ fn main() -> ExitCode {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let mut broken =
-                        sums.lock().is_ok_and(|sums| sums.failures.len() >= FAILURES_MOST);
-                    broken |= seed >= until;
-                    if broken {
+                    let enough = all.lock().failures.len() >= FAILURES_MOST;
+                    if enough || seed >= until {
                         return;
                     }
                     let report = run(Plan::of(seed), &template);
-                    if let Ok(mut sums) = sums.lock() {
-                        sums.adds(report);
-                    }
+                    all.lock().adds(report);
                     bar.inc(1);
                 }
             });
         }
     });
     bar.finish_and_clear();
-    let sums = sums.into_inner().unwrap_or_default();
-    sums.says(arguments.json);
-    if sums.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let all = all.into_inner();
+    all.says(arguments.json);
+    if all.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// One seed with its history.
@@ -112,39 +103,37 @@ fn one(seed: u64, template: &Arc<Template>) -> ExitCode {
     }
 }
 
-impl Sums {
+impl All {
     fn adds(&mut self, report: Result<Report, String>) {
-        self.runs += 1;
         match report {
             Ok(report) => {
-                self.completed += report.completed;
-                self.failed += report.failed;
-                self.virtual_micros += report.virtual_micros;
-                for (what, count) in report.happened() {
-                    *self.happened.entry(what).or_default() += count;
-                }
+                self.sums.adds(&report);
                 if !report.problems.is_empty() {
                     self.failures.push(report.told());
                 }
             }
-            Err(broke) => self.failures.push(broke),
+            Err(broke) => {
+                self.sums.runs += 1;
+                self.failures.push(broke);
+            }
         }
     }
     fn says(&self, as_json: bool) {
-        let minutes = self.virtual_micros / 60_000_000;
+        let minutes = self.sums.minutes();
+        let Sums { runs, completed, failed, happened, .. } = &self.sums;
         if as_json {
             let figures = json!({
-                "seeds": self.runs, "failures": self.failures, "completed": self.completed,
-                "refused": self.failed, "virtualMinutes": minutes, "happened": self.happened,
+                "seeds": runs, "failures": self.failures, "completed": completed,
+                "refused": failed, "virtualMinutes": minutes, "happened": happened,
             });
             println!("{figures:#}");
             return;
         }
         println!(
-            "{} seeds, {minutes} virtual minutes: {} transfers completed, {} refused for money",
-            self.runs, self.completed, self.failed
+            "{runs} seeds, {minutes} virtual minutes: {completed} transfers completed, {failed} refused \
+             for money"
         );
-        for (what, count) in &self.happened {
+        for (what, count) in happened {
             println!("{count:>8} times {what}");
         }
         self.failures.iter().for_each(|failure| println!("\n{failure}"));

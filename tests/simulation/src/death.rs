@@ -43,7 +43,7 @@ pub(crate) struct Death {
     /// Jumps of the clock.
     pub jumps: AtomicU64,
     /// The log before the commit in which power was lost, and after it.
-    pub log: Mutex<Option<(Vec<u8>, Vec<u8>)>>,
+    log: Mutex<Option<(Vec<u8>, Vec<u8>)>>,
 }
 
 impl Death {

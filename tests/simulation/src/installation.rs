@@ -43,14 +43,8 @@ pub(crate) struct Installation {
 }
 
 impl Default for Template {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Template {
     /// Makes an installation of each number of shards.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let made = SHARDS.iter().map(|shards| (*shards, installation(*shards)));
         Self { installations: made.collect() }
     }

@@ -19,4 +19,4 @@ pub mod world;
 
 pub use installation::Template;
 pub use plan::Plan;
-pub use world::{Report, run};
+pub use world::{Report, Sums, run};

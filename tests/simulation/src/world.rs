@@ -1,7 +1,7 @@
 //! The world of a run: the machine, the process, its lives and how they end.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc,
@@ -38,6 +38,7 @@ const LOG: &str = "switchyard.db-wal";
 /// Lines of the history that a failure shows, and how much of each.
 const SHOWN: usize = 50;
 const SHOWN_OF_EACH: usize = 160;
+
 /// What came of a run.
 #[derive(Debug)]
 pub struct Report {
@@ -62,7 +63,7 @@ pub struct Report {
 
 impl Report {
     /// What happened, and how often.
-    pub fn happened(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    fn happened(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let ends = self.ends.iter().map(|(end, came)| match (end, came) {
             (_, false) => "killed when idle",
             (End::Commit { at: At::Before, .. }, _) => "killed before a commit",
@@ -83,6 +84,34 @@ impl Report {
         lines.extend(self.history[from..].iter().map(short));
         lines.extend(self.problems.iter().map(|problem| format!("PROBLEM: {problem}")));
         lines.join("\n")
+    }
+}
+
+/// What came of many runs.
+#[derive(Default)]
+pub struct Sums {
+    pub runs: u64,
+    pub completed: usize,
+    pub failed: usize,
+    pub virtual_micros: i64,
+    /// What happened, and how often.
+    pub happened: BTreeMap<&'static str, u64>,
+}
+
+impl Sums {
+    /// Adds one.
+    pub fn adds(&mut self, report: &Report) {
+        self.runs += 1;
+        self.completed += report.completed;
+        self.failed += report.failed;
+        self.virtual_micros += report.virtual_micros;
+        for (what, count) in report.happened() {
+            *self.happened.entry(what).or_default() += count;
+        }
+    }
+    /// Whole minutes of virtual time.
+    pub fn minutes(&self) -> i64 {
+        self.virtual_micros / 60_000_000
     }
 }
 

@@ -1,12 +1,9 @@
 //! Seeds of the simulation: each is judged, and some are run twice; and a crash at each commit of one.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 
 use simulation::{
-    Plan, Report, Template,
+    Plan, Report, Sums, Template,
     plan::{At, End},
     run,
 };
@@ -25,18 +22,12 @@ fn judged(plan: Plan) -> Report {
 
 #[test]
 fn whatever_happens_what_was_acknowledged_holds() {
-    let (mut completed, mut failed, mut virtual_micros) = (0, 0, 0);
-    let mut happened = BTreeMap::<&str, u64>::new();
+    let mut sums = Sums::default();
     for seed in 0..300 {
-        let report = judged(Plan::of(seed));
-        completed += report.completed;
-        failed += report.failed;
-        virtual_micros += report.virtual_micros;
-        for (what, count) in report.happened() {
-            *happened.entry(what).or_default() += count;
-        }
+        sums.adds(&judged(Plan::of(seed)));
     }
-    let minutes = virtual_micros / 60_000_000;
+    let minutes = sums.minutes();
+    let Sums { completed, failed, happened, .. } = sums;
     println!("{completed} transfers completed, {failed} refused for money; {minutes} minutes");
     println!("{happened:#?}");
     // What is not drawn is not tested.
